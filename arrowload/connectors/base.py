@@ -1,0 +1,292 @@
+"""The contracts of sources and destinations: the two that suffice, and the ones that earn exactly-once.
+
+A plug-in that has only `read_batches` or `write_batch` runs, at least once, and the plan says so. A source that gives
+a `snapshot` can be read again with the same rows; a destination that has a ledger commits rows and ledger entry in one
+step. With both, the engine delivers exactly once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import msgspec
+import pyarrow as pa
+
+from arrowload.core.typing import WriteMode  # noqa: TC001 - msgspec resolves field types when the program runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from arrowload.core.batch import Batch
+    from arrowload.core.state import State
+    from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
+
+ORDINAL_COLUMN = "_arrowload_ordinal"
+CURSOR_COLUMN = "_arrowload_cursor"
+
+
+# ---------------------------------------------------------------- sources
+
+
+@runtime_checkable
+class Source(Protocol):
+    """The smallest source: batches, given what was remembered."""
+
+    def read_batches(self, state: State) -> Iterable[Batch]:
+        """The rows to load, batch by batch."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Which rows of a window may have been loaded before, and which the next window may meet again.
+
+    Rows whose `column` is at most `seen_through` are looked up, by row hash, among the rows that earlier loads left in
+    the ledger. Rows whose `column` is at least `seen_from` are left there for the next load.
+
+    Attributes:
+        column: The cursor column, as the source names it.
+        seen_through: A scalar of the column's type, or None in the first window.
+        seen_from: A scalar of the column's type, or None to leave nothing.
+    """
+
+    column: str
+    seen_through: pa.Scalar | None
+    seen_from: pa.Scalar | None
+
+
+class Snapshot(Protocol):
+    """One consistent view of a source: the same rows however often and in whatever order its splits are read.
+
+    Attributes:
+        schema: Of every batch that `read_split` gives.
+        window: Which rows they are.
+        overlap: How the window meets its neighbours; None when they cannot share rows.
+        state: What to remember once the window is committed (`cursor_values` and `watermarks`; the engine adds the rest).
+    """
+
+    schema: pa.Schema
+    window: Window
+    overlap: Overlap | None
+    state: State
+
+    def splits(self, n: int) -> Sequence[Split]:
+        """At most `n` splits that together hold each row of the window once."""
+
+    def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
+        """The rows of one split, in bounded memory, in batches of about `batch_size` rows."""
+
+
+@runtime_checkable
+class SnapshotSource(Protocol):
+    """A source that can be planned, and read again with the same rows."""
+
+    def facts(self) -> SourceFacts:
+        """What the source says about itself."""
+
+    def schema(self) -> pa.Schema:
+        """The columns to be read, from the catalogue or the files; reads no row of a table.
+
+        Raises:
+            ConnectorError: The table, the query or the files cannot be found or described.
+            RecipeError: The recipe names a column that is not there.
+        """
+
+    def snapshot(self, state: State) -> AbstractContextManager[Snapshot]:
+        """Open a consistent view, with the bounds taken inside it.
+
+        Raises:
+            DataError: NULLs in the cursor column, under `null_cursor: error`.
+        """
+
+    def close(self) -> None:
+        """Give back connections and files."""
+
+
+# ---------------------------------------------------------------- destinations
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """The smallest destination: takes batches, one at a time."""
+
+    def write_batch(self, batch: Batch, state: State) -> None:
+        """Write the rows of `batch`."""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What the destination knows of one committed load; stored with the rows, in the same step.
+
+    Attributes:
+        pipeline_id, generation, seq: The place of the load in the life of its recipe; together the key.
+        load_id: Derived from these three, so that a retry is recognised as the same load.
+        epoch: The fencing token of the run that committed it.
+        recipe, target: Names, for people and for a run that has lost its state.
+        write_mode: How the rows were applied.
+        lower, upper: The bounds of the window as text.
+        state: The state after the load, as JSON.
+        schema_fingerprint: Of the rows as they were written.
+        rows_*: Read from the source = written + filtered + rejected + deduplicated.
+        content_hash: Hexadecimal sum mod 2^128 of the row hashes of all rows staged.
+        engine_version: Of arrowload.
+        committed_at: By the clock of the run.
+    """
+
+    pipeline_id: str
+    generation: int
+    seq: int
+    load_id: str
+    epoch: int
+    recipe: str
+    target: str
+    write_mode: WriteMode
+    lower: str | None
+    upper: str | None
+    state: str
+    schema_fingerprint: str
+    rows_read: int
+    rows_written: int
+    rows_filtered: int
+    rows_rejected: int
+    rows_deduplicated: int
+    content_hash: str
+    engine_version: str
+    committed_at: dt.datetime
+
+
+class LedgerHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest of what a destination knows about one recipe.
+
+    Attributes:
+        pipeline_id: Its identity, minted at its first run.
+        target: What it loads.
+        epoch, owner: The fence: no run of a lower epoch may commit.
+        last: The last load committed, None before the first.
+    """
+
+    pipeline_id: str
+    target: str
+    epoch: int
+    owner: str
+    last: LedgerEntry | None
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """One load, as the destination is told of it.
+
+    Attributes:
+        schema: Of the rows: equal to `TargetFacts.schema`. With `write_mode` merge the staged stream carries, after
+            these columns, `CURSOR_COLUMN` (when `has_cursor`) and `ORDINAL_COLUMN` (int64): of rows with equal keys
+            the one with the greatest (cursor, ordinal) wins, a NULL cursor losing to any other.
+        write_mode: `append`; `replace`: readers see all old rows or all new ones; `merge`: by `merge_keys`.
+    """
+
+    load_id: str
+    pipeline_id: str
+    recipe: str
+    generation: int
+    seq: int
+    epoch: int
+    write_mode: WriteMode
+    merge_keys: tuple[str, ...]
+    schema: pa.Schema
+    has_cursor: bool = False
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the destination holds of a load that is staged whole.
+
+    Attributes:
+        rows_staged: As counted by the destination, not by the engine.
+        rows_duplicate: Of these, rows that lose to another row with the same merge key.
+        detail: The destination's own facts: files with sizes and hashes, the staging table.
+    """
+
+    rows_staged: int
+    rows_duplicate: int = 0
+    detail: dict[str, object] = {}
+
+
+class LoadWriter(Protocol):
+    """Stages the rows of one load where no reader sees them, then makes them visible in one step."""
+
+    def stage(self, stream: pa.RecordBatchReader) -> None:
+        """Pull `stream` to its end into staging.
+
+        The stream may raise; its error comes out of here, possibly wrapped by a driver.
+        """
+
+    def seal(self) -> Sealed:
+        """Count what is staged; nothing more will be."""
+
+    def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """In one step: apply the rows, insert `entry`, put `seen` in the place of what the ledger holds, check the fence.
+
+        Passes the failpoints `finalize.applied`, `finalize.ledger` and `finalize.fenced` in this order, the fence
+        being checked last: taken first it would block a successor, and a paused runner would not notice it.
+
+        Args:
+            entry: The ledger entry.
+            seen: Columns `row_hash` (fixed_size_binary(16)) and `n` (int64); None leaves what is there.
+
+        Raises:
+            BusyError: A newer epoch is installed; nothing was applied.
+            OutcomeUnknownError: The commit was sent and its answer did not come.
+        """
+
+    def abort(self) -> None:
+        """Drop what was staged; does nothing after `finalize`."""
+
+
+@runtime_checkable
+class TransactionalDestination(Protocol):
+    """A destination whose ledger commits together with the rows that it describes."""
+
+    def capabilities(self) -> DestinationCapabilities:
+        """What it can do."""
+
+    def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
+        """How rows of `schema` will be stored; changes nothing.
+
+        Args:
+            schema: Of the pipeline's output.
+            write_mode: Of this load. Under `replace` the types of an existing target do not bind.
+            merge_keys: Of this load.
+
+        Raises:
+            RecipeError: A column, a type or the mode has no place in the target; says which and why.
+        """
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """What the ledger holds of `pipeline_id`, or, without one, of the recipe of that name and this target.
+
+        None when the ledger, or the pipeline in it, is not there. Changes nothing.
+        """
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
+        """Install `epoch`, making the ledger when it is not there; ends what older epochs have still running.
+
+        Raises:
+            BusyError: The epoch installed is not lower.
+        """
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load, from a fresh connection: what a run asks whose commit got no answer.
+
+        Raises:
+            OutcomeUnknownError: A statement of the load may still be running.
+        """
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left for the next: `row_hash` (fixed_size_binary(16)), `n` (int64)."""
+
+    def begin(self, load: Load) -> LoadWriter:
+        """Start staging a load; stages of the same load left by earlier attempts are dropped."""
+
+    def sweep(self, pipeline_id: str, epoch: int) -> None:
+        """Remove what loads of older epochs left in staging, and bring forward what was committed but not finished."""
+
+    def close(self) -> None:
+        """Give back connections and files."""

@@ -1,0 +1,98 @@
+"""Every error that arrowload raises: what is wrong, the facts about it, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from arrowload.core.secret import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class DataLoaderError(Exception):
+    """Base of all errors; one sentence, with facts and a next step beside it.
+
+    Attributes:
+        message: One sentence, secrets masked.
+        context: Facts for machines: recipe, path, table, column, row, `sqlstate` …
+        hint: The next thing to do, or None.
+        exit_code: What the command line exits with (sysexits.h).
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, context: Mapping[str, Any] | None = None, hint: str | None = None) -> None:
+        self.message = mask(message)
+        self.context = {key: mask(value) if isinstance(value, str) else value for key, value in (context or {}).items()}
+        self.hint = mask(hint) if hint is not None else None
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class RecipeError(DataLoaderError):
+    """The recipe says something that cannot be done as written."""
+
+    exit_code = 78
+
+
+class ConnectorError(DataLoaderError):
+    """A source or destination refused or failed; not worth trying again."""
+
+    exit_code = 70
+
+
+class TransientConnectorError(ConnectorError):
+    """A source or destination failed in a way that may pass: cut connection, deadlock, busy file."""
+
+    exit_code = 75
+
+
+class CredentialsError(ConnectorError):
+    """A source or destination does not know us, or does not let us."""
+
+    exit_code = 77
+
+
+class DataError(ConnectorError):
+    """A value or a row that cannot be read or written as it is."""
+
+    exit_code = 65
+
+
+class MissingExtraError(ConnectorError):
+    """A driver is not installed; the hint names the extra that brings it."""
+
+    exit_code = 78
+
+
+class TransformError(DataLoaderError):
+    """A transform step met a value that it cannot handle."""
+
+    exit_code = 65
+
+
+class StateError(DataLoaderError):
+    """State and ledger contradict each other, or the state cannot be read."""
+
+    exit_code = 78
+
+
+class EngineError(DataLoaderError):
+    """The engine cannot go on."""
+
+    exit_code = 70
+
+
+class BusyError(EngineError):
+    """Another run holds the recipe, or took it over; nothing was committed by this one."""
+
+    exit_code = 75
+
+
+class OutcomeUnknownError(EngineError):
+    """A commit was sent and its answer never came; neither success nor failure could be established."""
+
+    exit_code = 74

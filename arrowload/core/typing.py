@@ -1,0 +1,23 @@
+"""Type aliases and small protocols that every floor shares."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+WriteMode: TypeAlias = Literal["append", "replace", "merge"]
+Delivery: TypeAlias = Literal["exactly_once", "idempotent_by_key", "at_least_once"]
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+
+
+class SupportsArrowArray(Protocol):
+    """Anything that hands over one record batch through the Arrow PyCapsule interface."""
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """The schema and array capsules."""
+
+
+class SupportsArrowStream(Protocol):
+    """Anything that hands over a stream of record batches through the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The stream capsule."""

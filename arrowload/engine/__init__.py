@@ -1,0 +1,1 @@
+"""Doing it: the commit protocol, splits, retry, events, report."""

@@ -1,0 +1,1 @@
+"""How to talk to drivers, files and SQL."""

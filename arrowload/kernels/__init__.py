@@ -1,0 +1,1 @@
+"""The one door to the compiled kernels: Arrow in, Arrow out."""

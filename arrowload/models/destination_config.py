@@ -1,0 +1,26 @@
+"""The `destination:` section: what every destination understands; each connector's own Struct adds its keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from arrowload.core.typing import WriteMode  # noqa: TC001 - msgspec resolves field types when the program runs
+
+
+class DestinationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that every destination understands."""
+
+    type: str
+    write_mode: Annotated[
+        WriteMode,
+        msgspec.Meta(description="append: add the rows. replace: put them in the place of all. merge: by merge_keys."),
+    ] = "append"
+    merge_keys: Annotated[tuple[str, ...], msgspec.Meta(description="Output columns that identify a row.")] = ()
+
+
+class PluginDestinationConfig(DestinationConfig, frozen=True, kw_only=True):
+    """The config of a plug-in that registered no Struct of its own: its keys as they stand."""
+
+    options: dict[str, Any] = {}

@@ -1,0 +1,34 @@
+"""The `runtime:` section."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from arrowload.core.typing import Delivery  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.models.units import ByteSize, Duration
+
+
+class RetryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often, and how far apart, a step that may be repeated is tried again."""
+
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, description="Tries in all, the first included.")] = 5
+    wait_initial: Annotated[Duration, msgspec.Meta(description="Wait before the second try; doubles, with jitter.")] = (
+        Duration(milliseconds=200)
+    )
+    wait_max: Annotated[Duration, msgspec.Meta(description="The longest wait.")] = Duration(seconds=20)
+
+
+class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a load runs; every field has a default, so a recipe may leave the section out."""
+
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="Rows per record batch.")] = 65_536
+    parallelism: Annotated[int, msgspec.Meta(ge=1, description="Splits read at once.")] = 1
+    max_memory: Annotated[ByteSize, msgspec.Meta(description="Bound for queues and engines, in bytes.")] = (
+        ByteSize.parse("512MiB")
+    )
+    retries: RetryConfig = RetryConfig()
+    delivery: Annotated[
+        Delivery | None, msgspec.Meta(description="The weakest delivery that is accepted; a weaker one is refused.")
+    ] = None

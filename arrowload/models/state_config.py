@@ -1,0 +1,19 @@
+"""The `state:` section: where the recipe's memory is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class StateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that every state backend understands."""
+
+    type: str = "local"
+
+
+class PluginStateConfig(StateConfig, frozen=True, kw_only=True):
+    """The config of a plug-in backend that registered no Struct of its own: its keys as they stand."""
+
+    options: dict[str, Any] = {}

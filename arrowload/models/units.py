@@ -1,0 +1,66 @@
+"""Values that a recipe writes in a form of its own: `1GiB`, `10m`, paths that start from the recipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from typing import Final
+
+_SIZES: Final = {"": 1, "B": 1, **{f"{p}B": 1000**i for i, p in enumerate("kMGT", 1)}}
+_BINARY_SIZES: Final = {f"{p}iB": 1024**i for i, p in enumerate("KMGT", 1)}
+_PERIODS: Final = {
+    "us": dt.timedelta(microseconds=1),
+    "ms": dt.timedelta(milliseconds=1),
+    "s": dt.timedelta(seconds=1),
+    "m": dt.timedelta(minutes=1),
+    "h": dt.timedelta(hours=1),
+    "d": dt.timedelta(days=1),
+}
+
+
+class ByteSize(int):
+    """A number of bytes; a recipe writes `65536`, `64KiB` or `1GB`."""
+
+    @classmethod
+    def parse(cls, value: object) -> ByteSize:
+        """Raises ValueError when `value` is no size."""
+        units = {name.lower(): factor for name, factor in (_SIZES | _BINARY_SIZES).items()}
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
+        if isinstance(value, bool) or match is None or match[2] not in units:
+            raise ValueError(f"`{value}` is not a size; write one as 512MiB or 1GB")
+        return cls(float(match[1]) * units[match[2]])
+
+    def __str__(self) -> str:
+        for unit, factor in reversed(_BINARY_SIZES.items()):
+            if self >= factor:
+                return f"{self / factor:.4g}{unit}"
+        return f"{int(self)}B"
+
+
+class Duration(dt.timedelta):
+    """A span of time; a recipe writes `250ms`, `10m` or `1h30m`."""
+
+    @classmethod
+    def parse(cls, value: object) -> Duration:
+        """Raises ValueError when `value` is no span of time."""
+        parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", str(value))
+        if not parts or "".join(number + unit for number, unit in parts) != str(value).replace(" ", ""):
+            raise ValueError(f"`{value}` is not a span of time; write one as 30s, 10m or 1h30m")
+        total = sum((float(number) * _PERIODS[unit] for number, unit in parts), dt.timedelta())
+        return cls(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
+
+
+class ResourcePath(str):
+    """Where files are: a path or an fsspec URL; a relative path starts from the folder of the recipe."""
+
+    __slots__ = ()
+
+    @classmethod
+    def resolve(cls, value: object, root: str) -> ResourcePath:
+        """`value` with a relative path joined to `root`; raises ValueError when it is no text."""
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"`{value}` is not a path")
+        if "://" in value or value.startswith(":"):
+            return cls(value)
+        return cls(os.path.normpath(os.path.join(root, os.path.expanduser(value))))  # noqa: PTH111, PTH118 - globs

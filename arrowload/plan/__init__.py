@@ -1,0 +1,1 @@
+"""What will be done, as plain data: looks nothing up and opens nothing."""
