@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import msgspec
 import pyarrow as pa
 
-from arrowload.core.typing import WriteMode  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.core.typing import WriteMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 ORDINAL_COLUMN = "_arrowload_ordinal"
 CURSOR_COLUMN = "_arrowload_cursor"
+
+
+@runtime_checkable
+class MemoryBound(Protocol):
+    """A source or destination whose engine can be told how much memory it may take."""
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Take at most about `max_bytes`; called before anything else."""
 
 
 # ---------------------------------------------------------------- sources
@@ -64,7 +72,7 @@ class Snapshot(Protocol):
         schema: Of every batch that `read_split` gives.
         window: Which rows they are.
         overlap: How the window meets its neighbours; None when they cannot share rows.
-        state: What to remember once the window is committed (`cursor_values` and `watermarks`; the engine adds the rest).
+        state: What to remember once the window is committed: `cursor_values`, `watermarks`; the engine adds the rest.
     """
 
     schema: pa.Schema
@@ -177,10 +185,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """One load, as the destination is told of it.
 
     Attributes:
-        schema: Of the rows: equal to `TargetFacts.schema`. With `write_mode` merge the staged stream carries, after
-            these columns, `CURSOR_COLUMN` (when `has_cursor`) and `ORDINAL_COLUMN` (int64): of rows with equal keys
-            the one with the greatest (cursor, ordinal) wins, a NULL cursor losing to any other.
         write_mode: `append`; `replace`: readers see all old rows or all new ones; `merge`: by `merge_keys`.
+        merge_keys: Under `merge`, and under `replace` when a recipe that merges is loaded anew. When there are any, the
+            staged stream carries, after the columns of `schema`, `CURSOR_COLUMN` (when `has_cursor`) and
+            `ORDINAL_COLUMN` (int64): of rows with equal keys the one with the greatest (cursor, ordinal) wins, a NULL
+            cursor losing to any other.
+        schema: Of the rows: equal to `TargetFacts.schema`.
     """
 
     load_id: str
@@ -222,7 +232,7 @@ class LoadWriter(Protocol):
         """Count what is staged; nothing more will be."""
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
-        """In one step: apply the rows, insert `entry`, put `seen` in the place of what the ledger holds, check the fence.
+        """In one step: apply the rows, insert `entry`, replace what the ledger holds by `seen`, check the fence.
 
         Passes the failpoints `finalize.applied`, `finalize.ledger` and `finalize.fenced` in this order, the fence
         being checked last: taken first it would block a successor, and a paused runner would not notice it.
@@ -242,7 +252,13 @@ class LoadWriter(Protocol):
 
 @runtime_checkable
 class TransactionalDestination(Protocol):
-    """A destination whose ledger commits together with the rows that it describes."""
+    """A destination whose ledger commits together with the rows that it describes.
+
+    Attributes:
+        target_name: What is loaded, by the name under which the ledger, which lies beside it, knows it.
+    """
+
+    target_name: str
 
     def capabilities(self) -> DestinationCapabilities:
         """What it can do."""
@@ -260,7 +276,7 @@ class TransactionalDestination(Protocol):
         """
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
-        """What the ledger holds of `pipeline_id`, or, without one, of the recipe of that name and this target.
+        """What the ledger holds of `pipeline_id` or, when it knows no such id, of this recipe and target.
 
         None when the ledger, or the pipeline in it, is not there. Changes nothing.
         """

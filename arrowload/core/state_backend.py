@@ -48,6 +48,8 @@ class LeasingStateBackend(StateBackend, Protocol):
     def acquire(self, recipe_name: str, owner: str, *, above: int) -> Lease:
         """Take the lease of a recipe, with an epoch greater than `above` and than any earlier lease's.
 
+        Whoever holds it already may call again, for a higher epoch.
+
         Raises:
             BusyError: Another runner holds it; says who and since when.
         """

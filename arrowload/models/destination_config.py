@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from arrowload.core.typing import WriteMode  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.core.typing import WriteMode
 
 
 class DestinationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

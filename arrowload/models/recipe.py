@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from arrowload.models.destination_config import DestinationConfig  # noqa: TC001 - msgspec resolves these at run time
+from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.runtime_config import RuntimeConfig
-from arrowload.models.source_config import SourceConfig  # noqa: TC001
+from arrowload.models.source_config import SourceConfig
 from arrowload.models.state_config import StateConfig
 from arrowload.models.transform_config import TransformConfig
 

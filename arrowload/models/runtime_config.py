@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from arrowload.core.typing import Delivery  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.core.typing import Delivery
 from arrowload.models.units import ByteSize, Duration
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from arrowload.models.units import Duration  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.models.units import Duration
 
 
 class CursorIncremental(

@@ -64,3 +64,20 @@ class ResourcePath(str):
         if "://" in value or value.startswith(":"):
             return cls(value)
         return cls(os.path.normpath(os.path.join(root, os.path.expanduser(value))))  # noqa: PTH111, PTH118 - globs
+
+
+class ResourcePaths(tuple[ResourcePath, ...]):
+    """One path or a list of them, each a file, a folder or a glob; a recipe writes `a.csv` or `[a.csv, b/*.csv]`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def resolve(cls, value: object, root: str) -> ResourcePaths:
+        """`value` with relative paths joined to `root`; raises ValueError when it is neither text nor a list of it."""
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple) or not items:
+            raise ValueError(f"`{value}` is not a path or a list of paths")
+        return cls(ResourcePath.resolve(item, root) for item in items)
+
+    def __str__(self) -> str:
+        return ", ".join(self)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import pyarrow as pa
 
-from arrowload.core.typing import WriteMode  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.core.typing import WriteMode
 
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):

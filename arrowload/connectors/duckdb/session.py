@@ -1,0 +1,130 @@
+"""One process, one DuckDB file: opening it, reading only where that is enough, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from arrowload.core.exceptions import BusyError, ConnectorError, DataError, TransientConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from arrowload.io.sql import TableName
+
+_BAD_DATA = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException)
+
+
+class DuckDBSession:
+    """A connection to one database file, opened when it is first used.
+
+    Until `open_for_writing` it reads only, so that a plan changes nothing; where the file is not there yet, an empty
+    database in memory stands in for it.
+
+    Args:
+        path: The database file, or `:memory:`.
+        connection: Used in place of a new one; stays open.
+    """
+
+    def __init__(self, path: str, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self.path = path
+        self._given = connection
+        self._connection = connection
+        self._writable = connection is not None
+        self._max_bytes: int | None = None
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Have DuckDB's own buffers stay below `max_bytes`."""
+        self._max_bytes = max_bytes
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The open connection."""
+        if self._connection is None:
+            there = os.path.exists(self.path)  # noqa: PTH110 - `:memory:` is no path
+            self._connection = self._connect(self.path if there else ":memory:", read_only=there)
+        return self._connection
+
+    def open_for_writing(self) -> None:
+        """Open the file to write it; makes it, with its folder, when it is not there.
+
+        Raises:
+            BusyError: Another process has it open.
+        """
+        if self._writable:
+            return
+        self.close()
+        if self.path != ":memory:":
+            os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)  # noqa: PTH103, PTH120
+        self._connection = self._connect(self.path, read_only=False)
+        self._writable = True
+
+    def reconnect(self) -> None:
+        """Open the file anew, after an error that leaves the state of the old connection in doubt."""
+        writable = self._writable
+        self.close()
+        if writable:
+            self.open_for_writing()
+
+    def close(self) -> None:
+        """Close what this session opened."""
+        if self._connection is not None and self._connection is not self._given:
+            self._connection.close()
+        self._connection = self._given
+        self._writable = self._given is not None
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any."""
+        with translated_errors(self.path):
+            return self.connection.execute(sql).fetchall()
+
+    def fetch_arrow(self, sql: str) -> pa.Table:
+        """Run one query; its rows as Arrow."""
+        with translated_errors(self.path):
+            return self.connection.sql(sql).to_arrow_table()
+
+    def append(self, table: TableName, rows: pa.Table) -> None:
+        """Add `rows` to a table, column by name."""
+        self.insert(f"INSERT INTO {table.sql()} BY NAME SELECT * FROM arrowload_rows", rows)
+
+    def insert(self, sql: str, rows: pa.Table | pa.RecordBatchReader) -> int:
+        """Run an INSERT that selects from `arrowload_rows`; the number of rows that it added."""
+        with translated_errors(self.path):
+            self.connection.register("arrowload_rows", rows)
+            try:
+                return int(self.connection.execute(sql).fetchall()[0][0])
+            finally:
+                self.connection.unregister("arrowload_rows")
+
+    def _connect(self, path: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        settings: dict[str, Any] = {"autoinstall_known_extensions": False}
+        if self._max_bytes is not None:
+            settings["memory_limit"] = f"{self._max_bytes // 1024}KiB"
+        with translated_errors(path):
+            connection = duckdb.connect(path, read_only=read_only, config=settings)
+            connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+
+@contextmanager
+def translated_errors(path: str) -> Iterator[None]:
+    """Turn DuckDB's errors into ours."""
+    try:
+        yield
+    except duckdb.Error as exc:
+        text = str(exc).partition("\n")[0]
+        context = {"database": path, "duckdb_error": type(exc).__name__}
+        if "Could not set lock" in text:
+            raise BusyError(
+                f"the database `{path}` is open in another process", context=context, hint="close it there"
+            ) from exc
+        if isinstance(exc, duckdb.IOException | duckdb.FatalException | duckdb.TransactionException):
+            raise TransientConnectorError(f"duckdb `{path}`: {text}", context=context) from exc
+        if isinstance(exc, _BAD_DATA):
+            raise DataError(f"duckdb `{path}`: {text}", context=context) from exc
+        raise ConnectorError(f"duckdb `{path}`: {text}", context=context) from exc

@@ -1,0 +1,78 @@
+"""Arrow types and DuckDB types; the mapping is DuckDB's own, asked of it, but where it loses what it knows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from arrowload.core.exceptions import RecipeError
+from arrowload.core.schema import is_storable
+
+# DuckDB hands these over as something weaker than it stores (measured on 2.0).
+_STORED_AS: Final = {
+    "UUID": pa.uuid(),
+    "JSON": pa.json_(),
+    "HUGEINT": pa.decimal128(38, 0),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
+}
+
+
+def column_types(schema: pa.Schema) -> dict[str, str]:
+    """Column → the DuckDB type that its Arrow type becomes.
+
+    Raises:
+        RecipeError: DuckDB has no type for a column.
+    """
+    # A database of its own: an error in the caller's would end the transaction that it has open.
+    with duckdb.connect() as scratch:
+        return {field.name: _column_type(scratch, field) for field in schema}
+
+
+def stored_types(names_and_types: list[tuple[str, str]], schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column → the Arrow type that holds all values of a stored column.
+
+    Args:
+        names_and_types: Column names and DuckDB types.
+        schema: The schema in which DuckDB hands these columns over.
+    """
+    return {
+        name: pa.string() if kind.startswith("ENUM") else _STORED_AS.get(kind, schema.field(name).type)
+        for name, kind in names_and_types
+    }
+
+
+def bind(schema: pa.Schema, stored: dict[str, pa.DataType], table: str) -> pa.Schema:
+    """`schema` with the types of `stored` where the table has the column.
+
+    Raises:
+        RecipeError: A column holds another kind of value than the table does.
+    """
+    return pa.schema([_bind(field, stored.get(field.name), table) for field in schema])
+
+
+def _column_type(scratch: duckdb.DuckDBPyConnection, field: pa.Field) -> str:
+    try:
+        scratch.register("incoming", pa.schema([field.with_name("value")]).empty_table())
+        kind = str(scratch.execute("DESCRIBE SELECT * FROM incoming").fetchall()[0][1])
+    except duckdb.Error as exc:
+        raise RecipeError(
+            f"DuckDB has no type for column `{field.name}` of type {field.type}",
+            context={"column": field.name, "type": str(field.type)},
+            hint="cast it in a transform step, to decimal(38, s) or str",
+        ) from exc
+    # A column of nothing but NULLs; DuckDB gives it this type itself in CREATE TABLE AS.
+    return "INTEGER" if kind == '"NULL"' else kind
+
+
+def _bind(field: pa.Field, stored: pa.DataType | None, table: str) -> pa.Field:
+    if stored is None:
+        return field
+    if not is_storable(field.type, stored):
+        raise RecipeError(
+            f"column `{field.name}` is {stored} in table `{table}`, the recipe gives {field.type}",
+            context={"table": table, "column": field.name},
+            hint="add a cast step, or load the table anew with --full-refresh",
+        )
+    return pa.field(field.name, stored)

@@ -1,0 +1,147 @@
+"""One load into DuckDB: a transaction from the first row to the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, LedgerEntry, Load, Sealed
+from arrowload.connectors.duckdb.types import column_types
+from arrowload.core.exceptions import OutcomeUnknownError
+from arrowload.core.failpoint import failpoint
+from arrowload.io.sql import TableName, quote_identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from arrowload.connectors.duckdb.session import DuckDBSession
+    from arrowload.connectors.sql_ledger import SqlLedger
+    from arrowload.core.typing import WriteMode
+
+_MERGE_STAGING: Final = TableName("temp", "_arrowload_staging")
+
+
+class DuckDBLoadWriter:
+    """Appends straight into the target, replaces and merges from a staging table; all in one transaction.
+
+    Other connections see none of it before the commit, and a crash leaves none of it.
+
+    Args:
+        session: Open for writing.
+        ledger: On the same session.
+        table: The target.
+        load: What is loaded.
+        ddl: The statements that make or alter the target.
+    """
+
+    def __init__(
+        self, session: DuckDBSession, ledger: SqlLedger, table: TableName, load: Load, ddl: tuple[str, ...]
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._table = table
+        self._load = load
+        self._rows = 0
+        self._open = True
+        self._session.execute("BEGIN TRANSACTION")
+        self._run(ddl)
+
+    def stage(self, stream: pa.RecordBatchReader) -> None:
+        """Insert the rows of `stream` into the target, or into staging."""
+        into = _MERGE_STAGING if self._load.merge_keys else built_table(self._table, self._load.write_mode)
+        if self._load.merge_keys:
+            types = ", ".join(f"{quote_identifier(n)} {t}" for n, t in column_types(stream.schema).items())
+            self._run([f"CREATE TEMP TABLE IF NOT EXISTS {quote_identifier(into.table)} ({types})"])
+        columns = ", ".join(map(quote_identifier, stream.schema.names))
+        self._rows += self._session.insert(
+            f"INSERT INTO {into.sql()} ({columns}) SELECT {columns} FROM arrowload_rows", stream
+        )
+
+    def seal(self) -> Sealed:
+        """Count the rows, and with merge keys those that lose to another with the same key, which are dropped here."""
+        if not self._load.merge_keys:
+            return Sealed(rows_staged=self._rows)
+        lost = self._session.execute(
+            drop_losers(_MERGE_STAGING, self._load.merge_keys, has_cursor=self._load.has_cursor)
+        )
+        kept = self._session.execute(f"SELECT count(*) FROM {_MERGE_STAGING.sql()}")
+        return Sealed(rows_staged=int(lost[0][0]) + int(kept[0][0]), rows_duplicate=int(lost[0][0]))
+
+    def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Apply, enter in the ledger, check the fence, commit."""
+        load = self._load
+        self._run(apply_statements(self._table, load.write_mode, load.merge_keys, load.schema.names))
+        failpoint("finalize.applied")
+        self._ledger.insert(entry, seen)
+        failpoint("finalize.ledger")
+        self._ledger.check_fence(entry)
+        failpoint("finalize.fenced")
+        self._open = False
+        try:
+            self._session.connection.commit()
+        except duckdb.Error as exc:
+            raise OutcomeUnknownError(
+                f"the commit of load {entry.load_id} failed: {str(exc).partition(chr(10))[0]}",
+                context={"load_id": entry.load_id},
+            ) from exc
+
+    def abort(self) -> None:
+        """Roll back."""
+        if self._open:
+            self._open = False
+            try:
+                self._session.connection.rollback()
+            except duckdb.Error:
+                self._session.reconnect()
+
+    def _run(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._session.execute(statement)
+
+
+def drop_losers(staging: TableName, keys: Sequence[str], *, has_cursor: bool) -> str:
+    """The statement that leaves, of staged rows with equal keys, the one with the greatest (cursor, ordinal)."""
+    by = ", ".join(map(quote_identifier, keys))
+    order = f"{quote_identifier(CURSOR_COLUMN)} DESC NULLS LAST, " if has_cursor else ""
+    ranked = (
+        f"SELECT rowid AS id, row_number() OVER (PARTITION BY {by}"
+        f" ORDER BY {order}{quote_identifier(ORDINAL_COLUMN)} DESC) AS place FROM {staging.sql()}"
+    )
+    return f"DELETE FROM {staging.sql()} WHERE rowid IN (SELECT id FROM ({ranked}) WHERE place > 1)"
+
+
+def apply_statements(
+    table: TableName, write_mode: WriteMode, merge_keys: Sequence[str], columns: Sequence[str]
+) -> tuple[str, ...]:
+    """The statements that bring staged rows into the target; none under `append`, whose rows are there already."""
+    names = ", ".join(map(quote_identifier, columns))
+    staged, built = _MERGE_STAGING.sql(), built_table(table, write_mode)
+    unstage = (f"INSERT INTO {built.sql()} ({names}) SELECT {names} FROM {staged}", f"DROP TABLE {staged}")
+    if write_mode == "merge":
+        return (_merge(table, merge_keys, columns), f"DROP TABLE {staged}")
+    if write_mode == "replace":
+        return (
+            *(unstage if merge_keys else ()),
+            f"DROP TABLE IF EXISTS {table.sql()}",
+            f"ALTER TABLE {built.sql()} RENAME TO {quote_identifier(table.table)}",
+        )
+    return ()
+
+
+def built_table(table: TableName, write_mode: WriteMode) -> TableName:
+    """The table that rows end up in before the commit: the target, or under `replace` the one that takes its place."""
+    return TableName(table.schema, f"{table.table}__arrowload") if write_mode == "replace" else table
+
+
+def _merge(table: TableName, keys: Sequence[str], columns: Sequence[str]) -> str:
+    names = [quote_identifier(name) for name in columns]
+    on = " AND ".join(f"t.{quote_identifier(key)} = s.{quote_identifier(key)}" for key in keys)
+    rest = [quote_identifier(name) for name in columns if name not in keys]
+    update = f" WHEN MATCHED THEN UPDATE SET {', '.join(f'{n} = s.{n}' for n in rest)}" if rest else ""
+    return (
+        f"MERGE INTO {table.sql()} AS t USING {_MERGE_STAGING.sql()} AS s ON {on}{update}"
+        f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)})"
+    )

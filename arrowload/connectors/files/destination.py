@@ -1,0 +1,167 @@
+"""The destination that csv and parquet are: a dataset with a log, whose parts have one format or the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
+from arrowload.connectors.files.dataset import Dataset
+from arrowload.connectors.files.log import FenceRecord
+from arrowload.connectors.files.writer import DatasetLoadWriter
+from arrowload.core.exceptions import RecipeError, TransientConnectorError
+from arrowload.core.schema import is_storable
+from arrowload.io.files import os_errors
+from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowload.connectors.files.part import PartFormat
+    from arrowload.core.typing import WriteMode
+
+_FINALIZE: Final = (
+    "link _arrowload/log/<number>.json, unless that number is taken: the commit",
+    "rename the parts from _arrowload/staging to the folder",
+)
+
+
+class FileDestination:
+    """A `TransactionalDestination` over a folder.
+
+    Args:
+        path: The dataset's folder; made when it is not there.
+        part_format: What its parts are.
+        target_bytes: A part that has reached this size is closed and the next one begun.
+    """
+
+    def __init__(self, path: str, part_format: PartFormat, target_bytes: int) -> None:
+        self._folder = Path(path)
+        self._format = part_format
+        self._target_bytes = target_bytes
+        self._dataset = Dataset(self._folder)
+
+    def capabilities(self) -> DestinationCapabilities:
+        """Appends and replaces, with a ledger; a file cannot update rows in place."""
+        return DestinationCapabilities(write_modes=frozenset({"append", "replace"}), transactional=True)
+
+    def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
+        """How the parts will keep rows of `schema`; looks at the log and not at the parts.
+
+        Raises:
+            RecipeError: The mode is merge, the path is a file, or a column has no place in a part or in the dataset.
+        """
+        if write_mode == "merge" or merge_keys:
+            raise RecipeError(
+                f"a {self._format.name} folder cannot merge rows by {list(merge_keys)}",
+                hint="use `append` or `replace`, or merge into a database",
+            )
+        self._require_folder()
+        stored = self._format.stored_schema(_without_repeats(schema))
+        existing = self._dataset.log.refresh().schema()
+        if existing is not None and write_mode == "append":
+            stored = self._fit(stored, existing)
+        made = self._dataset.log.number > 0
+        replaced = [f"remove the {len(self._dataset.log.live)} parts that are there"] if write_mode == "replace" else []
+        return TargetFacts(
+            location=f"{self._format.name} {self._folder}",
+            exists=existing is not None,
+            schema=stored,
+            ddl=() if made else (f"make the folder {self._folder}",),
+            finalize=(*_FINALIZE, *(replaced if existing is not None else ())),
+        )
+
+    def _require_folder(self) -> None:
+        if "://" in str(self._folder):
+            raise RecipeError(f"`{self._folder}` is not a local path", hint="write to a folder on this machine")
+        if self._folder.exists() and not self._folder.is_dir():
+            raise RecipeError(
+                f"`{self._folder}` is a file, and the destination is a folder of parts",
+                context={"path": str(self._folder)},
+                hint=f"write `path: {self._folder.with_suffix('')}`",
+            )
+
+    def _fit(self, incoming: pa.Schema, existing: pa.Schema) -> pa.Schema:
+        """`incoming` in the order and the types that the dataset has already; new columns come last."""
+        new = [name for name in incoming.names if name not in existing.names]
+        missing = [name for name in existing.names if name not in incoming.names]
+        if not self._format.evolves and (new or missing):
+            raise RecipeError(
+                f"all parts of a {self._format.name} folder have the same columns, and `{self._folder}` has others",
+                context={"new": new, "missing": missing},
+                hint=f"new are {new}, missing are {missing}; load into another folder, or use `write_mode: replace`",
+            )
+        for field in incoming:
+            if field.name in existing.names and not is_storable(field.type, existing.field(field.name).type):
+                raise RecipeError(
+                    f"column `{field.name}` is {existing.field(field.name).type} in `{self._folder}`"
+                    f" and would be {field.type}",
+                    context={"column": field.name},
+                    hint="add a cast step, or use `write_mode: replace`",
+                )
+        kept = [incoming.field(n).with_type(existing.field(n).type) for n in existing.names if n in incoming.names]
+        return pa.schema([*kept, *(incoming.field(name) for name in new)])
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """What the log holds of `pipeline_id` or, when it has none of that id, of the recipe of that name."""
+        return self._dataset.log.refresh().head(recipe, pipeline_id)
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
+        """Install `epoch` as an entry of the log, and finish what committed loads left to be done.
+
+        Raises:
+            BusyError: The epoch installed is not lower.
+        """
+        self._require_folder()
+        record = FenceRecord(pipeline_id=pipeline_id, recipe=recipe, target=str(self._folder), epoch=epoch, owner=owner)
+        with os_errors(self._folder):
+            self._dataset.install_fence(record)
+        last = self._dataset.log.head(recipe, pipeline_id)
+        return LedgerHead(
+            pipeline_id=pipeline_id,
+            target=record.target,
+            epoch=epoch,
+            owner=owner,
+            last=last.last if last is not None else None,
+        )
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load, as the log on the disk has it now."""
+        return self._dataset.log.refresh().find(pipeline_id, load_id)
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left for the next."""
+        with os_errors(self._folder):
+            return self._dataset.seen(pipeline_id)
+
+    def begin(self, load: Load) -> DatasetLoadWriter:
+        """Start staging a load; what earlier attempts at it staged is dropped.
+
+        Raises:
+            TransientConnectorError: Another recipe changed the columns of the dataset since `target` was asked.
+        """
+        with os_errors(self._folder):
+            self._dataset.create()
+            self._dataset.discard_attempts(load.pipeline_id, load.epoch, load.load_id)
+        if self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys).schema != load.schema:
+            raise TransientConnectorError(
+                f"another recipe changed the columns of `{self._folder}` since this load was planned", hint="run again"
+            )
+        return DatasetLoadWriter(self._dataset, self._format, load, self._target_bytes)
+
+    def sweep(self, pipeline_id: str, epoch: int) -> None:
+        """Finish what is committed, then drop what runs with older epochs left."""
+        with os_errors(self._folder):
+            self._dataset.sweep(pipeline_id, epoch)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _without_repeats(schema: pa.Schema) -> pa.Schema:
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise RecipeError(f"columns {repeated} come twice", hint="rename one of each with a rename_columns step")
+    return schema.remove_metadata()

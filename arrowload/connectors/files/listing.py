@@ -1,0 +1,188 @@
+"""Which files a run reads: all that a path names, or those that are new or changed; pinned as they were listed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from arrowload.connectors.files.log import DatasetLog, locate
+from arrowload.core.exceptions import RecipeError, StateError, TransientConnectorError
+from arrowload.core.state import State
+from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
+from arrowload.models.source_config import CursorIncremental, IncrementalConfig
+from arrowload.plan.capabilities import Split, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+WATERMARK: Final = "modified"
+_SECOND: Final = 1_000_000_000
+_NAMED: Final = 20  # files that a plan lists by name
+
+
+class FileWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of one load, oldest first, and what to remember once they are loaded."""
+
+    files: tuple[FileInfo, ...]
+    window: Window
+    state: State
+
+
+def list_files(paths: Sequence[str], suffixes: Sequence[str]) -> list[FileInfo]:
+    """Every file that `paths` name, sorted; of a folder that is a dataset, the parts that its log says are live.
+
+    Raises:
+        NoFilesError: One of the paths names none.
+        RecipeError: One of them is a URL.
+    """
+    root = os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
+    found = [file for path in paths for file in (_live_parts(path) or expand(path, suffixes))]
+    return describe((os.path.abspath(path) for path in found), root)  # noqa: PTH100
+
+
+def dataset_log(path: str) -> DatasetLog | None:
+    """The log of `path`, read, if it is a dataset that something was loaded into."""
+    if not (Path(path) / ARROWLOAD_FOLDER / "log").is_dir():
+        return None
+    log = DatasetLog(Path(path)).refresh()
+    return log if log.loads else None
+
+
+def _live_parts(path: str) -> list[str]:
+    log = dataset_log(path)
+    return [str(locate(Path(path), file, load)) for file, load in log.live] if log is not None else []
+
+
+def refuse_cursor(incremental: IncrementalConfig | None, connector: str) -> None:
+    """Raises RecipeError when the recipe asks for a cursor, which files have none of."""
+    if isinstance(incremental, CursorIncremental):
+        raise RecipeError(
+            f"a {connector} source has no cursor to follow",
+            context={"field": "strategy"},
+            hint="write `incremental: {strategy: modified}` to load the files that are new or changed",
+        )
+
+
+def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | None, state: State) -> FileWindow:
+    """The files to load now.
+
+    Without `incremental`, all of them. With it, those that are new or changed since the last load. What is remembered
+    is the newest modification time loaded, and of each file that is at most `lag` (and the rest of a second, as some
+    file systems count in seconds) older than that, its name, time and size. A file older than these is taken for
+    loaded. A time that lies in the future does not count as the newest, or it would hide what comes before it.
+
+    Raises:
+        StateError: The state holds something else under the watermark's name.
+    """
+    if incremental is None:
+        window = Window(statements=_named(files), empty=not files)
+        return FileWindow(files=tuple(files), window=window, state=State())
+    lag_ns = int((incremental.lag or dt.timedelta()) / dt.timedelta(microseconds=1)) * 1000
+    newest, seen = _remembered(state)
+    horizon = _horizon(newest, lag_ns)
+    chosen = [file for file in files if file.mtime_ns >= horizon and seen.get(file.key) != [file.mtime_ns, file.size]]
+    chosen.sort(key=lambda file: (file.mtime_ns, file.key))
+    now = time.time_ns()
+    reached = max([newest, *(min(file.mtime_ns, now) for file in chosen)])
+    seen |= {file.key: [file.mtime_ns, file.size] for file in chosen}
+    kept = {key: pin for key, pin in sorted(seen.items()) if pin[0] >= _horizon(reached, lag_ns)}
+    window = Window(
+        strategy="modified",
+        empty=not chosen,
+        statements=_named(chosen),
+        lower=_as_text(horizon) if newest else None,
+        upper=_as_text(reached) if reached else None,
+        notes=tuple(f"`{f.key}` has a modification time in the future" for f in chosen if f.mtime_ns > now),
+    )
+    return FileWindow(
+        files=tuple(chosen),
+        window=window,
+        state=State(watermarks={WATERMARK: {"newest_ns": reached, "files": kept}} if reached else {}),
+    )
+
+
+def _named(files: Sequence[FileInfo]) -> tuple[str, ...]:
+    more = (f"and {len(files) - _NAMED} more",) if len(files) > _NAMED else ()
+    return (*(file.path for file in files[:_NAMED]), *more)
+
+
+def _remembered(state: State) -> tuple[int, dict[str, list[int]]]:
+    mark: Any = state.watermarks.get(WATERMARK)
+    if mark is None:
+        return 0, {}
+    try:
+        return int(mark["newest_ns"]), {key: [int(mtime), int(size)] for key, (mtime, size) in mark["files"].items()}
+    except (TypeError, KeyError, ValueError) as exc:
+        raise StateError(
+            f"the watermark `{WATERMARK}` is not one of files", hint="run with --full-refresh to start over"
+        ) from exc
+
+
+def _horizon(newest_ns: int, lag_ns: int) -> int:
+    return newest_ns // _SECOND * _SECOND - lag_ns if newest_ns else -(2**63)
+
+
+def _as_text(time_ns: int) -> str:
+    seconds, rest = divmod(time_ns, _SECOND)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+# ---------------------------------------------------------------- splits
+
+
+def partition(weights: Sequence[int], n: int) -> list[range]:
+    """At most `n` runs of neighbours that together cover all items, of about equal weight; none is empty."""
+    total, start, done = sum(weights), 0, 0
+    runs: list[range] = []
+    for index, weight in enumerate(weights):
+        done += weight
+        last = index == len(weights) - 1
+        if last or (len(runs) < n - 1 and done * n >= total * (len(runs) + 1)):
+            runs.append(range(start, index + 1))
+            start = index + 1
+    return runs
+
+
+def file_splits(files: Sequence[FileInfo], n: int) -> list[Split]:
+    """Whole files, dealt out to at most `n` splits."""
+    return [
+        Split(index=i, spec={"files": [msgspec.to_builtins(files[j]) for j in run]})
+        for i, run in enumerate(partition([file.size + 1 for file in files], max(1, n)))
+    ]
+
+
+def split_files(split: Split) -> list[FileInfo]:
+    """The files of a split that `file_splits` made."""
+    return msgspec.convert(split.spec["files"], list[FileInfo])
+
+
+@contextlib.contextmanager
+def pinned(file: FileInfo) -> Iterator[None]:
+    """Make sure, before and after the block reads it, that a file is the one that was listed.
+
+    Raises:
+        TransientConnectorError: It was changed, replaced or removed since.
+    """
+    try:
+        _require_unchanged(file)
+        yield
+    except Exception:
+        # What cannot be parsed because somebody is writing to it is no fault of the data.
+        _require_unchanged(file)
+        raise
+    _require_unchanged(file)
+
+
+def _require_unchanged(file: FileInfo) -> None:
+    if not file.is_unchanged():
+        raise TransientConnectorError(
+            f"`{file.path}` changed after it was listed; nothing of it is committed",
+            context={"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns},
+            hint="run again; put files in place by renaming them, so that they appear whole",
+        )

@@ -1,0 +1,200 @@
+"""The log of a dataset: numbered files in `_arrowload/log`, each written once, each one commit.
+
+An entry gets its number by `link()`, which fails when the number is taken. So of two runs that both read the log up to
+number n, one writes n+1 and the other learns of it; a run that was paused while a successor installed its fence learns
+of that too, as the fence is an entry like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from arrowload.connectors.base import LedgerEntry, LedgerHead
+from arrowload.core.exceptions import DataError, StateError
+from arrowload.io.files import ARROWLOAD_FOLDER, link_new, os_errors, sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
+
+
+class DataFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One part: its final name in the dataset's folder, and what it holds."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class FenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="fence"):
+    """From here on no run of `pipeline_id` with an epoch below `epoch` commits."""
+
+    pipeline_id: str
+    recipe: str
+    target: str
+    epoch: int
+    owner: str
+
+
+class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="load"):
+    """One load, committed.
+
+    Attributes:
+        entry: What the engine wants to be remembered.
+        files: The parts it brings; with `write_mode` replace they are all that is live from here on.
+        staging: The folder in `_arrowload/staging` that the parts are in until they have their final names.
+        schema: Of the rows: an Arrow IPC schema message, base64.
+        seen: The file in `_arrowload/seen` that holds the row hashes for the next load; None keeps the last.
+    """
+
+    entry: LedgerEntry
+    files: tuple[DataFile, ...]
+    staging: str
+    schema: str
+    seen: str | None
+
+    def arrow_schema(self) -> pa.Schema:
+        """`schema`, decoded."""
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.schema)))
+
+
+def encode_schema(schema: pa.Schema) -> str:
+    """`schema` as the text that a `LoadRecord` holds."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+Record = FenceRecord | LoadRecord
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+class DatasetLog:
+    """The log of one dataset and what follows from it; reads on from where it stopped.
+
+    Attributes:
+        number: Of the last entry read; 0 before the first.
+        loads: Every committed load, oldest first.
+        live: The committed parts that readers are to see, oldest first, with the load that brought each.
+        dead: Names of parts that a later replace took the place of.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / ARROWLOAD_FOLDER / "log"
+        self.number = 0
+        self.loads: list[LoadRecord] = []
+        self.live: list[tuple[DataFile, LoadRecord]] = []
+        self.dead: set[str] = set()
+        self._fences: dict[str, FenceRecord] = {}
+
+    def refresh(self) -> DatasetLog:
+        """Read the entries written since; returns the log itself.
+
+        Raises:
+            StateError: An entry cannot be read.
+        """
+        while (record := self._read(self.number + 1)) is not None:
+            self._apply(record)
+            self.number += 1
+        return self
+
+    def append(self, temporary: Path) -> bool:
+        """Link `temporary`, a synced file with one record, in as the next entry; the entry itself is read by `refresh`.
+
+        Returns:
+            False when another run wrote the next entry; nothing happened.
+        """
+        return link_new(temporary, self._path(self.number + 1))
+
+    def sync(self) -> None:
+        """Return when the names of all entries are on the disk."""
+        sync_folder(self.folder)
+
+    def fence(self, pipeline_id: str) -> FenceRecord | None:
+        """The last fence of a pipeline."""
+        return self._fences.get(pipeline_id)
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """The newest that is known of a pipeline, or of the recipe of that name when there is none of that id."""
+        fence = self._fences.get(pipeline_id or "")
+        if fence is None:
+            fence = next((f for f in reversed(self._fences.values()) if f.recipe == recipe), None)
+        if fence is None:
+            return None
+        last = next((load.entry for load in reversed(self.loads) if load.entry.pipeline_id == fence.pipeline_id), None)
+        return LedgerHead(
+            pipeline_id=fence.pipeline_id, target=fence.target, epoch=fence.epoch, owner=fence.owner, last=last
+        )
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load."""
+        wanted = (pipeline_id, load_id)
+        return next((r.entry for r in reversed(self.loads) if (r.entry.pipeline_id, r.entry.load_id) == wanted), None)
+
+    def seen_file(self, pipeline_id: str) -> str | None:
+        """The file that holds the row hashes a pipeline left for its next load."""
+        mine = (load.seen for load in reversed(self.loads) if load.entry.pipeline_id == pipeline_id)
+        return next((name for name in mine if name is not None), None)
+
+    def schema(self) -> pa.Schema | None:
+        """Every column of the live parts in the type that it was first written in; None before the first load."""
+        live = list({id(load): load for _, load in self.live}.values()) or self.loads[-1:]
+        fields: dict[str, Any] = {}
+        for load in live:
+            for field in load.arrow_schema():
+                fields.setdefault(field.name, field)
+        return pa.schema(fields.values()) if live else None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:020}.json"
+
+    def _read(self, number: int) -> Record | None:
+        path = self._path(number)
+        with os_errors(path):
+            try:
+                data = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        try:
+            return _decoder.decode(data)
+        except msgspec.MsgspecError as exc:
+            raise StateError(
+                f"`{path}` is not an entry of a log",
+                context={"path": str(path)},
+                hint="restore the folder from a copy, or load into a new one",
+            ) from exc
+
+    def _apply(self, record: Record) -> None:
+        if isinstance(record, FenceRecord):
+            self._fences.pop(record.pipeline_id, None)
+            self._fences[record.pipeline_id] = record
+            return
+        if record.entry.write_mode == "replace":
+            self.dead.update(file.name for file, _ in self.live)
+            self.live = []
+        self.loads.append(record)
+        self.live.extend((file, record) for file in record.files)
+
+
+def locate(folder: Path, file: DataFile, load: LoadRecord) -> Path:
+    """Where a committed part is now: under its final name or, when its run died early, still in staging.
+
+    Raises:
+        DataError: It is in neither place, or has another size.
+    """
+    final = folder / file.name
+    staged = folder / ARROWLOAD_FOLDER / "staging" / load.staging / file.name
+    for path in (final, staged, final):  # once more, as it may have been moved in between
+        if path.is_file():
+            if path.stat().st_size != file.bytes:
+                break
+            return path
+    raise DataError(
+        f"`{final}` is not as it was committed: {file.bytes} bytes of {file.rows} rows",
+        context={"path": str(final), "load_id": load.entry.load_id},
+        hint="restore the file, or load the dataset again with --full-refresh",
+    )

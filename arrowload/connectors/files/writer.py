@@ -1,0 +1,166 @@
+"""Stages the parts of one load where no reader looks, and commits them with one link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from arrowload.connectors.base import Load, Sealed
+from arrowload.connectors.files.dataset import remove, staging_name
+from arrowload.connectors.files.log import DataFile, LoadRecord, encode_schema
+from arrowload.connectors.files.part import PartFile
+from arrowload.core.exceptions import ConnectorError, OutcomeUnknownError, TransientConnectorError
+from arrowload.core.failpoint import failpoint
+from arrowload.io.files import make_folder, os_errors, sync_folder, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from arrowload.connectors.base import LedgerEntry
+    from arrowload.connectors.files.dataset import Dataset
+    from arrowload.connectors.files.part import PartFormat, PartWriter
+
+
+class DatasetLoadWriter:
+    """A `LoadWriter` that makes parts.
+
+    Args:
+        dataset: Where the load goes.
+        part_format: What its parts are.
+        load: What is loaded.
+        target_bytes: A part that has reached this size is closed and the next one begun.
+    """
+
+    def __init__(self, dataset: Dataset, part_format: PartFormat, load: Load, target_bytes: int) -> None:
+        self._dataset = dataset
+        self._format = part_format
+        self._load = load
+        self._target_bytes = target_bytes
+        self._name = staging_name(load.pipeline_id, load.epoch, load.load_id)
+        self._folder = dataset.staging / self._name
+        self._parts: list[DataFile] = []
+        self._existing = dataset.log.schema()
+        self._committing = False
+        with os_errors(self._folder):
+            make_folder(self._folder)
+
+    def stage(self, stream: pa.RecordBatchReader) -> None:
+        """Write `stream` into parts.
+
+        Raises:
+            TransientConnectorError: The disk is full, or fails.
+        """
+        batch = next(stream, None)
+        while batch is not None:
+            batch = self._stage_part(batch, stream)
+
+    def _stage_part(self, batch: pa.RecordBatch | None, stream: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        """Write one part; returns the first batch of the next."""
+        with os_errors(self._folder):
+            file = PartFile(self._folder / f"{self._load.load_id}-{len(self._parts):04}{self._format.suffix}")
+        try:
+            with os_errors(file.path):
+                writer = self._format.open(file, self._load.schema)
+            while batch is not None and file.bytes < self._target_bytes:
+                self._write(writer, file, batch)
+                batch = next(stream, None)
+            with os_errors(file.path):
+                writer.close()
+                file.close()
+        except BaseException:
+            file.abandon()
+            raise
+        self._parts.append(DataFile(name=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256()))
+        return batch
+
+    def _write(self, writer: PartWriter, file: PartFile, batch: pa.RecordBatch) -> None:
+        with os_errors(file.path):
+            writer.write(batch)
+        file.rows += batch.num_rows
+
+    def seal(self) -> Sealed:
+        """Count what is staged, and return when it is on the disk.
+
+        A load of no rows that readers are to see as an empty dataset gets one part without rows, so that a plain glob
+        finds the columns.
+        """
+        if not self._parts and (self._load.write_mode == "replace" or self._existing is None):
+            self._stage_part(None, iter(()))
+        with os_errors(self._folder):
+            sync_folder(self._folder)
+        rows = sum(part.rows for part in self._parts)
+        return Sealed(rows_staged=rows, detail={"files": [msgspec.to_builtins(part) for part in self._parts]})
+
+    def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Link the log entry, which is the commit; then bring the parts to their final names.
+
+        A load that the log has already is committed: its answer was lost, and this attempt is dropped.
+
+        Raises:
+            BusyError: Another epoch is installed; nothing was applied.
+            TransientConnectorError: The disk failed, or another recipe changed the columns; nothing was applied.
+            OutcomeUnknownError: The commit may be there, and its parts may not be at their final names yet.
+        """
+        failpoint("finalize.applied")
+        with os_errors(self._dataset.folder):
+            temporary = self._write_record(entry, seen)
+            failpoint("finalize.ledger")
+            self._check(entry)
+            failpoint("finalize.fenced")
+        while self._dataset.log.find(entry.pipeline_id, entry.load_id) is None and not self._link(temporary):
+            self._check(entry)
+        self._finish(entry)
+
+    def _link(self, temporary: Path) -> bool:
+        self._committing = True
+        with os_errors(temporary):
+            self._committing = self._dataset.log.append(temporary)
+        return self._committing
+
+    def _finish(self, entry: LedgerEntry) -> None:
+        try:
+            self._dataset.log.sync()
+            failpoint("finalize.published")
+            self._dataset.roll_forward()
+            remove(self._folder)
+        except (OSError, ConnectorError) as exc:
+            raise OutcomeUnknownError(
+                f"load `{entry.load_id}` was committed to `{self._dataset.folder}`, but what follows failed: {exc}",
+                context={"load_id": entry.load_id},
+                hint="run again; the parts are brought to their final names then",
+            ) from exc
+
+    def _write_record(self, entry: LedgerEntry, seen: pa.Table | None) -> Path:
+        seen_name = f"{self._name}.arrow" if seen is not None else None
+        if seen_name is not None:
+            self._dataset.write_seen(seen_name, seen)
+        record = LoadRecord(
+            entry=entry,
+            files=tuple(self._parts),
+            staging=self._name,
+            schema=encode_schema(self._load.schema),
+            seen=seen_name,
+        )
+        temporary = self._folder / "entry.json"
+        write_file(temporary, msgspec.json.encode(record))
+        return temporary
+
+    def _check(self, entry: LedgerEntry) -> None:
+        self._dataset.check_fence(entry.pipeline_id, entry.epoch)
+        found = self._dataset.log.schema()
+        # Another recipe may have loaded into the dataset since its columns were looked at.
+        if self._load.write_mode == "append" and found is not None and found != self._existing:
+            raise TransientConnectorError(
+                f"another recipe changed the columns of `{self._dataset.folder}` during this load",
+                context={"before": str(self._existing), "now": str(found)},
+                hint="run again",
+            )
+
+    def abort(self) -> None:
+        """Drop what was staged; does nothing once the commit has been tried."""
+        if not self._committing:
+            remove(self._folder)

@@ -1,0 +1,146 @@
+"""A table of this process as a destination; exactly once for as long as the process lives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, LedgerEntry, LedgerHead, Load, Sealed
+from arrowload.connectors.memory.store import MemoryStore, store
+from arrowload.connectors.sql_ledger import SEEN_SCHEMA
+from arrowload.core.exceptions import EngineError, RecipeError
+from arrowload.core.failpoint import failpoint
+from arrowload.core.schema import is_storable
+from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowload.connectors.memory.config import MemoryDestinationConfig
+    from arrowload.core.typing import WriteMode
+
+
+class MemoryDestination:
+    """A table of a `MemoryStore`.
+
+    Args:
+        config: Its keys in the recipe.
+        connection: The store; this process's own by default.
+    """
+
+    def __init__(self, config: MemoryDestinationConfig, connection: MemoryStore | None = None) -> None:
+        self._store = connection if connection is not None else store
+        self.target_name = config.name
+
+    def capabilities(self) -> DestinationCapabilities:
+        """All write modes."""
+        return DestinationCapabilities(write_modes=frozenset({"append", "replace", "merge"}), transactional=True)
+
+    def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
+        """Types that the table already has bind, except under `replace`."""
+        table = self._store.tables.get(self.target_name)
+        if table is not None and write_mode != "replace":
+            schema = pa.schema([self._bound(field, table.schema) for field in schema])
+        return TargetFacts(location=f"memory {self.target_name}", exists=table is not None, schema=schema)
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """See `TransactionalDestination.head`."""
+        return self._store.head(recipe, self.target_name, pipeline_id)
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
+        """See `TransactionalDestination.fence`."""
+        self._store.install_fence(pipeline_id, recipe, self.target_name, epoch, owner)
+        head = self.head(recipe, pipeline_id)
+        if head is None:
+            raise EngineError(f"the fence of `{recipe}` is gone as soon as it was installed")
+        return head
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load."""
+        entries = self._store.pipelines[pipeline_id].entries
+        return next((entry for entry in entries if entry.load_id == load_id), None)
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left for the next."""
+        seen = self._store.pipelines[pipeline_id].seen
+        return seen if seen is not None else SEEN_SCHEMA.empty_table()
+
+    def begin(self, load: Load) -> MemoryLoadWriter:
+        """Start staging, in a list."""
+        return MemoryLoadWriter(self._store, self.target_name, load)
+
+    def sweep(self, pipeline_id: str, epoch: int) -> None:
+        """Nothing is left behind."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _bound(self, field: pa.Field, stored: pa.Schema) -> pa.Field:
+        if field.name not in stored.names:
+            return field
+        kind = stored.field(field.name).type
+        if not is_storable(field.type, kind):
+            raise RecipeError(
+                f"column `{field.name}` is {kind} in table `{self.target_name}`, the recipe gives {field.type}",
+                context={"column": field.name},
+                hint="add a cast step, or load the table anew with --full-refresh",
+            )
+        return pa.field(field.name, kind)
+
+
+class MemoryLoadWriter:
+    """Stages batches in a list; the commit puts a new table in the place of the old."""
+
+    def __init__(self, target: MemoryStore, name: str, load: Load) -> None:
+        self._store = target
+        self._name = name
+        self._load = load
+        self._staged: list[pa.Table] = []
+
+    def stage(self, stream: pa.RecordBatchReader) -> None:
+        """Keep the rows."""
+        self._staged.append(stream.read_all())
+
+    def seal(self) -> Sealed:
+        """Count the rows, and with merge keys those that lose to another with the same key, which are dropped here."""
+        rows = pa.concat_tables(self._staged)
+        winners = _winners(rows, self._load) if self._load.merge_keys else rows
+        self._staged = [winners.select(self._load.schema.names)]
+        return Sealed(rows_staged=rows.num_rows, rows_duplicate=rows.num_rows - winners.num_rows)
+
+    def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Swap the table, enter in the ledger, under the store's lock."""
+        with self._store.lock:
+            applied = self._applied(self._store.tables.get(self._name))
+            failpoint("finalize.applied")
+            failpoint("finalize.ledger")
+            self._store.check_fence(entry)
+            failpoint("finalize.fenced")
+            pipeline = self._store.pipelines[entry.pipeline_id]
+            pipeline.entries.append(entry)
+            pipeline.seen = seen if seen is not None else pipeline.seen
+            self._store.tables[self._name] = applied
+
+    def abort(self) -> None:
+        """Forget the rows."""
+        self._staged = []
+
+    def _applied(self, old: pa.Table | None) -> pa.Table:
+        new = self._staged[0]
+        if old is None or self._load.write_mode == "replace":
+            return new
+        if self._load.write_mode == "merge":
+            old = old.join(new.select(self._load.merge_keys), list(self._load.merge_keys), join_type="left anti")
+        return pa.concat_tables([old, new], promote_options="default")
+
+
+def _winners(rows: pa.Table, load: Load) -> pa.Table:
+    """Of rows with equal keys the one with the greatest (cursor, ordinal)."""
+    order = [(CURSOR_COLUMN, "ascending")] if load.has_cursor else []
+    ranked = rows.take(
+        pc.sort_indices(rows, sort_keys=[*order, (ORDINAL_COLUMN, "ascending")], null_placement="at_start")
+    ).append_column("place", pa.array(range(rows.num_rows), pa.int64()))
+    last = ranked.group_by(list(load.merge_keys), use_threads=False).aggregate([("place", "max")])["place_max"]
+    return ranked.take(last.take(pc.array_sort_indices(last)))

@@ -1,0 +1,131 @@
+"""A table of this process as a source."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowload.connectors.base import Overlap
+from arrowload.connectors.memory.store import MemoryStore, store
+from arrowload.core.exceptions import ConnectorError, DataError, RecipeError
+from arrowload.core.state import State
+from arrowload.models.source_config import CursorIncremental
+from arrowload.plan.capabilities import SourceFacts, Split, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from arrowload.connectors.memory.config import MemorySourceConfig
+
+
+class MemorySource:
+    """A table of a `MemoryStore`; its tables are immutable, so a reference to one is a snapshot.
+
+    Args:
+        config: Its keys in the recipe.
+        connection: The store; this process's own by default.
+    """
+
+    def __init__(self, config: MemorySourceConfig, connection: MemoryStore | None = None) -> None:
+        self._store = connection if connection is not None else store
+        self._name = config.name
+        self._incremental = config.incremental
+
+    def facts(self) -> SourceFacts:
+        """Read as it stands."""
+        return SourceFacts(location=f"memory {self._name}", route="arrow", route_reason="the rows are Arrow already")
+
+    def schema(self) -> pa.Schema:
+        """The table's."""
+        return self._table().schema
+
+    @contextmanager
+    def snapshot(self, state: State) -> Iterator[MemorySnapshot]:
+        """The rows as they are now, within the cursor's bounds when the recipe has one."""
+        table = self._table()
+        if self._incremental is None:
+            yield MemorySnapshot(table, Window(empty=not table.num_rows), None, State())
+        elif isinstance(self._incremental, CursorIncremental):
+            yield _cursor_snapshot(table, self._incremental, state)
+        else:
+            raise RecipeError("a table in memory has no modification time", hint="use `strategy: cursor`")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _table(self) -> pa.Table:
+        try:
+            return self._store.tables[self._name]
+        except KeyError:
+            raise ConnectorError(
+                f"there is no table `{self._name}` in memory",
+                context={"tables": sorted(self._store.tables)},
+                hint="put it there: arrowload.connectors.memory.store.store.tables[name] = table",
+            ) from None
+
+
+class MemorySnapshot:
+    """Rows of one table."""
+
+    def __init__(self, table: pa.Table, window: Window, overlap: Overlap | None, state: State) -> None:
+        self._table = table
+        self.schema = table.schema
+        self.window = window
+        self.overlap = overlap
+        self.state = state
+
+    def splits(self, n: int) -> Sequence[Split]:
+        """Runs of rows of about equal length."""
+        rows = self._table.num_rows
+        size = max(1, -(-rows // n))
+        return [
+            Split(index=i, spec={"offset": start, "length": size})
+            for i, start in enumerate(range(0, max(rows, 1), size))
+        ]
+
+    def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
+        """The rows of one run."""
+        return self._table.slice(split.spec["offset"], split.spec["length"]).to_reader(max_chunksize=batch_size)
+
+
+def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -> MemorySnapshot:
+    """The window `[lower - lag, upper]` with `boundary: closed`."""
+    column = config.cursor_column
+    if column not in table.schema.names:
+        raise RecipeError(f"the cursor column `{column}` is not in the table", context={"columns": table.schema.names})
+    cursor = table[column]
+    if cursor.null_count and config.null_cursor == "error":
+        raise DataError(
+            f"{cursor.null_count} rows have NULL in the cursor column `{column}`",
+            context={"column": column, "rows": cursor.null_count},
+            hint="set `null_cursor: exclude`, or `include` with merge keys",
+        )
+    lower, upper = state.cursor_values.get(column, config.initial_value), pc.max(cursor)
+    lower_scalar = pa.scalar(lower, cursor.type) if lower is not None else None
+    from_scalar = lower_scalar
+    if lower_scalar is not None and config.lag is not None:
+        from_scalar = pc.subtract(lower_scalar, pa.scalar(config.lag)).cast(cursor.type)
+    kept = cursor.is_valid()
+    if from_scalar is not None:
+        compare = pc.greater if config.boundary == "open" and config.lag is None else pc.greater_equal
+        kept = pc.and_kleene(kept, compare(cursor, from_scalar))
+    if config.boundary == "hold_back":
+        kept = pc.and_kleene(kept, pc.less(cursor, upper))
+    if config.null_cursor == "include":
+        kept = pc.or_kleene(kept, cursor.is_null())
+    rows = table.filter(kept)
+    upper = pc.max(rows[column]) if rows[column].null_count < rows.num_rows else lower_scalar
+    next_value = upper.as_py() if upper is not None and upper.is_valid else lower
+    seen_from = upper if config.lag is None else pc.subtract(upper, pa.scalar(config.lag)).cast(cursor.type)
+    overlap = Overlap(column, lower_scalar if state.cursor_values else None, seen_from)
+    window = Window(
+        strategy="cursor",
+        empty=not rows.num_rows,
+        lower=None if lower is None else str(lower),
+        upper=None if next_value is None else str(next_value),
+    )
+    after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
+    return MemorySnapshot(rows, window, overlap if config.boundary == "closed" or config.lag else None, after)

@@ -1,0 +1,151 @@
+"""What the catalogue says of a table, a view or a query."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arrowload.connectors.postgres.types import PgType, TypeRow, resolve_type
+from arrowload.core.exceptions import ConnectorError, RecipeError
+from arrowload.io.sql import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arrowload.io.adbc import AdbcSession
+    from arrowload.io.sql import TableName
+
+_TABLES_LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        not_null: It holds no NULL; never known of a query's columns.
+        has_default: A row may leave it out: default, identity, generated.
+        generated: The server computes it, and takes no value for it.
+    """
+
+    name: str
+    type: PgType
+    not_null: bool = False
+    has_default: bool = False
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Something that rows can be selected from.
+
+    Attributes:
+        sql: What stands behind FROM.
+        oid: Of a table or view; 0 for a query.
+        kind: `pg_class.relkind`: `r` table, `p` partitioned, `v` view …; `q` for a query.
+        columns: In order.
+    """
+
+    sql: str
+    oid: int
+    kind: str
+    columns: tuple[Column, ...]
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def find_table(session: AdbcSession, table: TableName) -> Relation | None:
+    """A table, view, materialised view, partitioned or foreign table; None when it is not there."""
+    found = session.execute(
+        "SELECT c.oid::int8, c.relkind::text FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = {quote_literal(table.schema)} AND c.relname = {quote_literal(table.table)}"
+        " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+    )
+    if not found:
+        return None
+    oid, kind = found[0]
+    rows = session.execute(
+        "SELECT attname::text, atttypid::int8, atttypmod, pg_catalog.format_type(atttypid, atttypmod), attnotnull,"
+        " atthasdef OR attidentity <> '', attgenerated <> '' FROM pg_catalog.pg_attribute"
+        f" WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+    )
+    types = _types(session, (row[1] for row in rows))
+    columns = [
+        Column(name, resolve_type(type_oid, typmod, sql, types), not_null, has_default, generated)
+        for name, type_oid, typmod, sql, not_null, has_default, generated in rows
+    ]
+    return Relation(table.sql(), oid, kind, tuple(columns))
+
+
+def get_table(session: AdbcSession, table: TableName) -> Relation:
+    """As `find_table`.
+
+    Raises:
+        ConnectorError: It is not there; the hint gives the nearest name.
+    """
+    if found := find_table(session, table):
+        return found
+    rows = session.execute(
+        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+        " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+        f" ORDER BY n.nspname = {quote_literal(table.schema)} DESC, 1 LIMIT {_TABLES_LOOKED_AT}"
+    )
+    names = [name for (name,) in rows]
+    same_name = [name for name in names if name.partition(".")[2] == table.table]
+    near = same_name or difflib.get_close_matches(str(table), names, n=1)
+    raise ConnectorError(
+        f"there is no table `{table}`",
+        context={"table": str(table)},
+        hint=f"did you mean `{near[0]}`?" if near else "the role sees no table of a similar name",
+    )
+
+
+def describe_query(session: AdbcSession, query: str) -> Relation:
+    """The columns of `query`, which is not run.
+
+    Raises:
+        ConnectorError: The server does not understand it.
+        RecipeError: It gives two columns one name.
+    """
+    source = f"(\n{query.strip().rstrip(';')}\n) AS query"
+    fields = list(session.describe(f"SELECT * FROM {source} LIMIT 0"))
+    names = [field.name for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(
+                f"the query gives two columns the name `{name}`",
+                context={"column": name},
+                hint="name one of them otherwise, with AS",
+            )
+    # One row of NULLs: NULLs have types too, and LIMIT 0 keeps the query from running.
+    typed = ", ".join(f"pg_catalog.pg_typeof(q.{quote_identifier(name)})::oid::int8 AS c{i}" for i, name in enumerate(names))
+    oids = session.execute(f"SELECT {typed} FROM (SELECT) one LEFT JOIN (SELECT * FROM {source} LIMIT 0) q ON true")[0]
+    types = _types(session, oids)
+    columns = []
+    for field, oid in zip(fields, oids, strict=True):
+        typmod = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1"))
+        columns.append(Column(field.name, resolve_type(oid, typmod, types[oid].sql, types)))
+    return Relation(source, 0, "q", tuple(columns))
+
+
+def _types(session: AdbcSession, oids: Iterable[int]) -> dict[int, TypeRow]:
+    """The types of these oids and all that they are made of."""
+    wanted = ", ".join(f"({oid}::oid)" for oid in {*oids})
+    if not wanted:
+        return {}
+    rows = session.execute(
+        f"WITH RECURSIVE wanted(oid) AS (VALUES {wanted} UNION SELECT part.oid FROM wanted"
+        " JOIN pg_catalog.pg_type t ON t.oid = wanted.oid"
+        " CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) part(oid) WHERE part.oid <> 0)"
+        " SELECT t.oid::int8, t.typname::text, t.typtype::text, t.typnamespace = 'pg_catalog'::regnamespace,"
+        # Fixed-length types such as point have elements too, and the old vectors look like arrays.
+        " t.typcategory = 'A' AND t.typlen = -1 AND t.typname NOT IN ('int2vector', 'oidvector'),"
+        " t.typelem::int8, t.typbasetype::int8, t.typtypmod, pg_catalog.format_type(t.oid, NULL)"
+        " FROM wanted JOIN pg_catalog.pg_type t USING (oid)"
+    )
+    return {oid: TypeRow(*fields) for oid, *fields in rows}

@@ -1,0 +1,100 @@
+"""What Postgres means by its errors: SQLSTATE → which of ours.
+
+Classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from arrowload.core.exceptions import ConnectorError, CredentialsError, DataError, TransientConnectorError
+
+if TYPE_CHECKING:
+    from adbc_driver_manager import Error
+
+# Five characters are a code, two a class.
+_BY_SQLSTATE: Final[dict[str, type[ConnectorError]]] = {
+    "08": TransientConnectorError,  # connection exceptions
+    "40": TransientConnectorError,  # serialization failure, deadlock
+    "53": TransientConnectorError,  # disk full, out of memory, too many connections
+    "55P03": TransientConnectorError,  # lock not available
+    "57014": TransientConnectorError,  # cancelled, statement timeout
+    "57P": TransientConnectorError,  # shutdown, crash, cannot connect now, idle session timeout
+    "25P03": TransientConnectorError,  # idle-in-transaction timeout
+    "25P04": TransientConnectorError,  # transaction timeout
+    "28": CredentialsError,
+    "42501": CredentialsError,  # insufficient privilege
+    "22": DataError,
+    "23": DataError,
+}
+
+# A connection that is refused or lost has no SQLSTATE: libpq, or the driver, says so in words.
+_BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
+    (r"password authentication failed|no password supplied|no pg_hba\.conf entry", CredentialsError),
+    (r"authentication failed|role \".*\" does not exist|is not permitted to log in|permission denied", CredentialsError),
+    (r"certificate|private key|SSL was required|channel binding", CredentialsError),
+    (r"ReadRecord failed|would overflow|Array value with lower bound", DataError),
+    (r"Connection refused|timeout expired|timed out|Temporary failure in name resolution", TransientConnectorError),
+    (r"server closed the connection|no connection to the server|connection not open", TransientConnectorError),
+    (r"could not (send|receive) data|SSL connection has been closed|SSL SYSCALL", TransientConnectorError),
+    (r"Connection reset|Broken pipe|No route to host|Network is unreachable|lost synchroni", TransientConnectorError),
+    (r"the database system is|too many (clients|connections)|remaining connection slots", TransientConnectorError),
+    (r"No such file or directory", TransientConnectorError),  # the unix socket of a server that is not up
+)
+# Codes after which nobody knows whether the COMMIT that was under way took effect.
+_CONNECTION_LOST: Final = ("08", "57P")
+# Raised by the guards that a SELECT list carries; what it says is for people.
+_GUARD: Final = re.compile(r'invalid input syntax for type integer: "arrowload: (.*)"\Z', re.DOTALL)
+
+
+def translate_error(exc: Error) -> ConnectorError:
+    """Our error for one of the driver's: one sentence, the SQLSTATE and the server's other facts in `context`."""
+    facts = {key.decode().removeprefix("PG_DIAG_"): value.decode(errors="replace") for key, value in exc.details}
+    words = facts.get("MESSAGE_PRIMARY") or _words(str(exc))
+    if guarded := _GUARD.match(words):
+        return DataError(guarded[1], context={"sqlstate": exc.sqlstate}, hint="declare the column as `text`")
+    context: dict[str, Any] = {"sqlstate": exc.sqlstate}
+    for key, name in _FACTS.items():
+        if key in facts:
+            context[name] = facts[key]
+    kind = _by_sqlstate(exc.sqlstate) if exc.sqlstate else _by_words(words)
+    return kind(f"postgres: {words}", context=context, hint=facts.get("MESSAGE_HINT") or _HINTS.get(kind))
+
+
+def leaves_outcome_open(error: ConnectorError) -> bool:
+    """Whether a COMMIT that ended with `error` may have taken effect."""
+    sqlstate = error.context.get("sqlstate")
+    return sqlstate is None or str(sqlstate).startswith(_CONNECTION_LOST)
+
+
+_FACTS: Final = {
+    "MESSAGE_DETAIL": "detail",
+    "CONTEXT": "where",
+    "SCHEMA_NAME": "schema",
+    "TABLE_NAME": "table",
+    "COLUMN_NAME": "column",
+    "CONSTRAINT_NAME": "constraint",
+}
+_HINTS: Final[dict[type[ConnectorError], str]] = {
+    CredentialsError: "look at `user`, `password` and `sslmode`, and at what the role is granted",
+    TransientConnectorError: "the server may be restarting or out of reach; try again later",
+}
+
+
+def _by_sqlstate(sqlstate: str) -> type[ConnectorError]:
+    for length in (5, 3, 2):
+        if found := _BY_SQLSTATE.get(sqlstate[:length]):
+            return found
+    return ConnectorError
+
+
+def _by_words(words: str) -> type[ConnectorError]:
+    return next((kind for pattern, kind in _BY_WORDS if re.search(pattern, words)), ConnectorError)
+
+
+def _words(text: str) -> str:
+    """The sentence in what the driver says: without its status, its prefix, and the query that it repeats."""
+    text = re.sub(r"\A[A-Z_]+: ", "", text)
+    text = re.sub(r"\. SQLSTATE: \w{5}\Z", "", text).partition("\n\nQuery was:")[0]
+    return " ".join(text.removeprefix("[libpq] ").split())

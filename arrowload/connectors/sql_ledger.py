@@ -1,0 +1,188 @@
+"""The ledger of a SQL destination: three tables in the schema `_arrowload`, in the same database as the target.
+
+Statements carry literals, not parameters: every value is ours, and the drivers bind nulls and times differently.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+
+from arrowload.connectors.base import LedgerEntry, LedgerHead
+from arrowload.core.exceptions import BusyError
+from arrowload.io.sql import TableName, quote_identifier, quote_literal
+
+LEDGER_SCHEMA: Final = "_arrowload"
+SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
+
+_TABLES: Final = {
+    "fence": (
+        "pipeline_id text PRIMARY KEY, recipe text NOT NULL, target text NOT NULL, epoch bigint NOT NULL,"
+        " owner text NOT NULL, UNIQUE (recipe, target)"
+    ),
+    "loads": (
+        "pipeline_id text NOT NULL, generation bigint NOT NULL, seq bigint NOT NULL, load_id text NOT NULL,"
+        " epoch bigint NOT NULL, recipe text NOT NULL, target text NOT NULL, write_mode text NOT NULL,"
+        ' "lower" text, "upper" text, state text NOT NULL, schema_fingerprint text NOT NULL,'
+        " rows_read bigint NOT NULL, rows_written bigint NOT NULL, rows_filtered bigint NOT NULL,"
+        " rows_rejected bigint NOT NULL, rows_deduplicated bigint NOT NULL, content_hash text NOT NULL,"
+        " engine_version text NOT NULL, committed_at timestamptz NOT NULL, PRIMARY KEY (pipeline_id, generation, seq)"
+    ),
+    "seen": "pipeline_id text NOT NULL, row_hash bytea NOT NULL, n bigint NOT NULL",
+}
+_ENTRY_COLUMNS: Final = ", ".join(quote_identifier(name) for name in LedgerEntry.__struct_fields__)
+
+
+class SqlSession(Protocol):
+    """What the ledger needs of a connection; the transaction is the caller's."""
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any."""
+
+    def fetch_arrow(self, sql: str) -> pa.Table:
+        """Run one query; its rows as Arrow."""
+
+    def append(self, table: TableName, rows: pa.Table) -> None:
+        """Add `rows` to a table whose first columns have their names and types."""
+
+
+class SqlLedger:
+    """Reads and writes the ledger through one session.
+
+    Args:
+        session: Where statements run.
+        target: The name of the target table, as the ledger records it.
+    """
+
+    def __init__(self, session: SqlSession, target: str) -> None:
+        self._session = session
+        self._target = target
+
+    def exists(self) -> bool:
+        """Whether the ledger is there, whole."""
+        found = self._session.execute(
+            f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {quote_literal(LEDGER_SCHEMA)}"
+            f" AND table_name IN ({', '.join(map(quote_literal, _TABLES))})"
+        )
+        return int(found[0][0]) == len(_TABLES)
+
+    def create(self) -> None:
+        """Make the ledger where it is not there."""
+        self._session.execute(f"CREATE SCHEMA IF NOT EXISTS {LEDGER_SCHEMA}")
+        for name, columns in _TABLES.items():
+            self._session.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER_SCHEMA}.{name} ({columns})")
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """The pipeline of that id or, when there is none, the one that loads the target for the recipe of that name."""
+        if not self.exists():
+            return None
+        by_name = f"recipe = {_literal(recipe)} AND target = {_literal(self._target)}"
+        rows = self._fences(f"pipeline_id = {_literal(pipeline_id)}") if pipeline_id else []
+        rows = rows or self._fences(by_name)
+        if not rows:
+            return None
+        found_id, target, epoch, owner = rows[0]
+        last = self._entries(f"pipeline_id = {_literal(found_id)} ORDER BY generation DESC, seq DESC LIMIT 1")
+        return LedgerHead(
+            pipeline_id=found_id, target=target, epoch=int(epoch), owner=owner, last=last[0] if last else None
+        )
+
+    def install_fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
+        """Raise the fence of a pipeline to `epoch`.
+
+        Raises:
+            BusyError: The epoch installed is not lower.
+        """
+        key = f"pipeline_id = {_literal(pipeline_id)}"
+        raised = self._session.execute(
+            f"UPDATE {LEDGER_SCHEMA}.fence SET epoch = {epoch}, owner = {_literal(owner)}"
+            f" WHERE {key} AND epoch < {epoch} RETURNING epoch"
+        )
+        if raised:
+            return
+        if held := self._fences(key):
+            raise _taken_over(recipe, int(held[0][2]), str(held[0][3]))
+        values = (pipeline_id, recipe, self._target, epoch, owner)
+        self._session.execute(f"INSERT INTO {LEDGER_SCHEMA}.fence VALUES ({', '.join(map(_literal, values))})")
+
+    def check_fence(self, entry: LedgerEntry) -> None:
+        """Hold the fence until the transaction ends.
+
+        Raises:
+            BusyError: It is no longer at the epoch of `entry`.
+        """
+        key = f"pipeline_id = {_literal(entry.pipeline_id)}"
+        held = self._session.execute(
+            f"UPDATE {LEDGER_SCHEMA}.fence SET target = {_literal(self._target)}"
+            f" WHERE {key} AND epoch = {entry.epoch} RETURNING epoch"
+        )
+        if not held:
+            now = self._fences(key)
+            raise _taken_over(entry.recipe, int(now[0][2]) if now else 0, str(now[0][3]) if now else "nobody")
+
+    def insert(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Add `entry`; `seen`, when given, takes the place of what earlier loads of the pipeline left."""
+        values = (getattr(entry, name) for name in LedgerEntry.__struct_fields__)
+        self._session.execute(
+            f"INSERT INTO {LEDGER_SCHEMA}.loads ({_ENTRY_COLUMNS}) VALUES ({', '.join(map(_literal, values))})"
+        )
+        if seen is None:
+            return
+        self._session.execute(f"DELETE FROM {LEDGER_SCHEMA}.seen WHERE pipeline_id = {_literal(entry.pipeline_id)}")
+        if seen.num_rows:
+            rows = pa.table(
+                {
+                    "pipeline_id": pa.repeat(entry.pipeline_id, seen.num_rows),
+                    "row_hash": seen["row_hash"].cast(pa.binary()),
+                    "n": seen["n"],
+                }
+            )
+            self._session.append(TableName(LEDGER_SCHEMA, "seen"), rows)
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load."""
+        if not self.exists():
+            return None
+        found = self._entries(f"pipeline_id = {_literal(pipeline_id)} AND load_id = {_literal(load_id)}")
+        return found[0] if found else None
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left: `row_hash` (fixed_size_binary(16)), `n` (int64)."""
+        rows = self._session.fetch_arrow(
+            f"SELECT row_hash, n FROM {LEDGER_SCHEMA}.seen WHERE pipeline_id = {_literal(pipeline_id)}"
+        )
+        return rows.cast(SEEN_SCHEMA)
+
+    def _fences(self, condition: str) -> list[tuple[Any, ...]]:
+        return self._session.execute(
+            f"SELECT pipeline_id, target, epoch, owner FROM {LEDGER_SCHEMA}.fence WHERE {condition}"
+        )
+
+    def _entries(self, condition: str) -> list[LedgerEntry]:
+        # Through Arrow: DuckDB's own rows would need pytz for a timestamptz.
+        rows = self._session.fetch_arrow(f"SELECT {_ENTRY_COLUMNS} FROM {LEDGER_SCHEMA}.loads WHERE {condition}")
+        return [_entry(row) for row in rows.to_pylist()]
+
+
+def _entry(row: dict[str, Any]) -> LedgerEntry:
+    return LedgerEntry(**row | {"committed_at": row["committed_at"].astimezone(dt.UTC)})
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dt.datetime):
+        return f"TIMESTAMPTZ {quote_literal(value.isoformat())}"
+    return quote_literal(str(value))
+
+
+def _taken_over(recipe: str, epoch: int, owner: str) -> BusyError:
+    return BusyError(
+        f"another run of `{recipe}` took over: {owner} (epoch {epoch})",
+        context={"recipe": recipe, "epoch": epoch, "owner": owner},
+        hint="nothing was committed by this run; run it again when the other has ended",
+    )

@@ -1,0 +1,54 @@
+"""Schemas compared: from one run to the next, from pipeline to target."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+
+def fingerprint(schema: pa.Schema) -> str:
+    """Hexadecimal digest (128 bit) of names, types and their order; nullability and metadata do not count."""
+    text = "\n".join(f"{field.name}\t{field.type}" for field in schema)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def is_storable(incoming: pa.DataType, stored: pa.DataType) -> bool:
+    """Whether values of type `incoming` belong in a column of type `stored`, each being checked on its way.
+
+    Numbers go into numbers, times into times with or without zone as they are, text into text and into the types that
+    are written as text. What would turn one kind of value into another (a number into text) asks for a cast step.
+    """
+    if pt.is_null(incoming) or incoming == stored:
+        return True
+    return _kind(incoming) == _kind(stored) or (_kind(incoming), _kind(stored)) in {
+        ("text", "uuid"),
+        ("text", "json"),
+        ("json", "text"),
+        ("uuid", "text"),
+        ("date", "timestamp"),
+    }
+
+
+def _kind(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.BaseExtensionType):
+        return {"arrow.uuid": "uuid", "arrow.json": "json"}.get(kind.extension_name, str(kind))
+    if pt.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind):
+        return "number"
+    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
+        return "text"
+    if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind) or pt.is_fixed_size_binary(kind):
+        return "binary"
+    if pt.is_timestamp(kind):
+        return "timestamp" if kind.tz is None else "timestamptz"
+    if pt.is_duration(kind) or pt.is_interval(kind):
+        return "interval"
+    for name, holds in (("date", pt.is_date), ("time", pt.is_time), ("bool", pt.is_boolean)):
+        if holds(kind):
+            return name
+    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_list_view(kind) or pt.is_fixed_size_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    return str(kind)

@@ -1,0 +1,553 @@
+"""The commit protocol, without any I/O: `step(run, event)` gives the run's next state and the one thing to do next.
+
+    acquire → head → (acquire) → fence → plan → stage → seal → finalize → save_state → sweep → release
+
+Only `finalize` changes what readers of the destination see. Everything before it is garbage that can be made again;
+everything after it follows from the ledger. Each run therefore starts by comparing state and ledger: the ledger, which
+commits with the rows, is the truth.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from arrowload.connectors.base import LedgerEntry, LedgerHead, Sealed
+from arrowload.core.exceptions import BusyError, EngineError, OutcomeUnknownError, StateError
+from arrowload.core.state import State
+from arrowload.core.state_backend import Lease
+from arrowload.core.typing import WriteMode
+
+FailureKind: TypeAlias = Literal["retryable", "terminal", "unknown"]
+Status: TypeAlias = Literal["committed", "up_to_date", "recovered"]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What does not change during a run.
+
+    Attributes:
+        recipe, target, owner: Names.
+        new_pipeline_id: The identity that the pipeline gets when it has none yet.
+        write_mode: Of this load; `replace` for a full refresh.
+        starts_over: Whatever was loaded before does not count: `replace`, or a full refresh.
+        repeats_harm: A second load of the same rows would double them: append without a cursor.
+        has_ledger: False for a plug-in destination with only `write_batch`.
+        max_attempts: Tries in all.
+    """
+
+    recipe: str
+    target: str
+    owner: str
+    new_pipeline_id: str
+    write_mode: WriteMode
+    starts_over: bool
+    repeats_harm: bool
+    has_ledger: bool
+    max_attempts: int
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one load, as the engine counted them on their way.
+
+    Attributes:
+        rows_*: read = staged + filtered + rejected + seen_before.
+        content_hash: Sum mod 2^128 of the row hashes of all rows staged.
+        schema_fingerprint: Of the rows staged.
+    """
+
+    rows_read: int
+    rows_staged: int
+    rows_filtered: int
+    rows_rejected: int
+    rows_seen_before: int
+    content_hash: int
+    schema_fingerprint: str
+
+
+# ---------------------------------------------------------------- effects: what the engine is to do
+
+
+class Acquire(msgspec.Struct, frozen=True, tag=True):
+    """Take the lease, or raise its epoch above `above`. Answer: Leased."""
+
+    above: int
+
+
+class ReadHead(msgspec.Struct, frozen=True, tag=True):
+    """Ask the destination what it knows. Answer: HeadRead."""
+
+    pipeline_id: str | None
+
+
+class Fence(msgspec.Struct, frozen=True, tag=True):
+    """Install the epoch in the destination. Answer: Fenced."""
+
+    pipeline_id: str
+    epoch: int
+
+
+class PlanWindow(msgspec.Struct, frozen=True, tag=True):
+    """Open the source's snapshot and fix the window, starting from `state`. Answer: Planned."""
+
+    state: State
+
+
+class Stage(msgspec.Struct, frozen=True, tag=True):
+    """Move the rows of the window into staging. Answer: Staged."""
+
+    load_id: str
+    pipeline_id: str
+    generation: int
+    seq: int
+    epoch: int
+
+
+class Seal(msgspec.Struct, frozen=True, tag=True):
+    """Have the destination count what is staged. Answer: SealedStage."""
+
+
+class Finalize(msgspec.Struct, frozen=True, tag=True):
+    """Make rows and entry visible in one step. Answer: Finalized."""
+
+    entry: LedgerEntry
+
+
+class ReadBack(msgspec.Struct, frozen=True, tag=True):
+    """Ask the destination, on a fresh connection, whether the load is in the ledger. Answer: Found."""
+
+    pipeline_id: str
+    load_id: str
+
+
+class SaveState(msgspec.Struct, frozen=True, tag=True):
+    """Store the state, if nobody stored another since the lease was taken. Answer: StateSaved."""
+
+    lease: Lease
+    state: State
+
+
+class Sweep(msgspec.Struct, frozen=True, tag=True):
+    """Remove what earlier runs left in staging. Answer: Swept."""
+
+    pipeline_id: str
+    epoch: int
+
+
+class StartOver(msgspec.Struct, frozen=True, tag=True):
+    """Drop what is staged, close the snapshot, wait as attempt number `attempt` should. Answer: Ready."""
+
+    attempt: int
+
+
+class Finish(msgspec.Struct, frozen=True, tag=True):
+    """Release the lease and end; with an error, or with one that does not matter to the outcome."""
+
+    status: Status | None
+    error: BaseException | None = None
+    warning: BaseException | None = None
+
+
+Effect: TypeAlias = (
+    Acquire
+    | ReadHead
+    | Fence
+    | PlanWindow
+    | Stage
+    | Seal
+    | Finalize
+    | ReadBack
+    | SaveState
+    | Sweep
+    | StartOver
+    | Finish
+)
+
+
+# ---------------------------------------------------------------- events: what came of it
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The engine is ready to begin, or to begin again."""
+
+
+class Leased(msgspec.Struct, frozen=True):
+    """The lease is held, and the state was read under it."""
+
+    lease: Lease
+    state: State
+
+
+class HeadRead(msgspec.Struct, frozen=True):
+    """What the ledger holds of the recipe."""
+
+    head: LedgerHead | None
+
+
+class Fenced(msgspec.Struct, frozen=True):
+    """The epoch is installed; `head` was read behind the fence, so no one can change it any more."""
+
+    head: LedgerHead | None
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """The window is fixed."""
+
+    empty: bool
+    lower: str | None
+    upper: str | None
+
+
+class Staged(msgspec.Struct, frozen=True):
+    """The stream has ended; `state` is what the source wants remembered."""
+
+    tally: Tally
+    state: State
+
+
+class SealedStage(msgspec.Struct, frozen=True):
+    """What the destination holds in staging."""
+
+    sealed: Sealed
+    now: dt.datetime
+    engine_version: str
+
+
+class Finalized(msgspec.Struct, frozen=True):
+    """The commit was answered."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the ledger holds of the load whose commit was not answered."""
+
+    entry: LedgerEntry | None
+
+
+class StateSaved(msgspec.Struct, frozen=True):
+    """The state is stored."""
+
+    lease: Lease
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """Staging is clean."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The effect failed; `unknown`: it may have been done all the same."""
+
+    kind: FailureKind
+    error: BaseException
+
+
+Event: TypeAlias = (
+    Ready
+    | Leased
+    | HeadRead
+    | Fenced
+    | Planned
+    | Staged
+    | SealedStage
+    | Finalized
+    | Found
+    | StateSaved
+    | Swept
+    | Failed
+)
+
+
+# ---------------------------------------------------------------- the machine
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands.
+
+    Attributes:
+        doing: The effect whose answer is awaited.
+        attempt: Counted from 1; rises when the run starts over.
+        asked: How often the outcome of a commit was asked for.
+        state: As loaded, or as adopted from the ledger.
+        after: The state that the load in hand leads to.
+        pipeline_id, generation, seq: The load in hand.
+        foreign: The newest epoch in the destination was not handed out by our state backend.
+        recovered: The ledger held a load that the state did not know of.
+        committed: Loads committed by this run.
+    """
+
+    terms: Terms
+    doing: Effect | None = None
+    attempt: int = 1
+    asked: int = 0
+    lease: Lease | None = None
+    state: State = State()
+    after: State = State()
+    pipeline_id: str = ""
+    generation: int = 0
+    seq: int = 0
+    foreign: bool = False
+    recovered: bool = False
+    window: Planned | None = None
+    tally: Tally | None = None
+    entry: LedgerEntry | None = None
+    committed: int = 0
+
+
+def step(run: Run, event: Event) -> tuple[Run, Effect]:
+    """The answer to `event`: where the run stands now, and what to do next.
+
+    Raises:
+        EngineError: The event does not answer what was asked; a defect of the engine.
+    """
+    changed, effect = _answer(run, event)
+    return msgspec.structs.replace(changed, doing=effect), effect
+
+
+def load_id(pipeline_id: str, generation: int, seq: int) -> str:
+    """The id of a load, the same at each try: a UUID made of BLAKE2b over pipeline, generation and number."""
+    digest = hashlib.blake2b(f"{pipeline_id}/{generation}/{seq}".encode(), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest))
+
+
+def position(state: State) -> tuple[int, int]:
+    """Generation and number of the last load that `state` knows of; (0, 0) when it knows of none."""
+    return state.checkpoints.get("generation", 0), state.checkpoints.get("seq", 0)
+
+
+def _answer(run: Run, event: Event) -> tuple[Run, Effect]:
+    match event:
+        case Failed():
+            return _fail(run, event)
+        case Ready():
+            return run, Acquire(above=run.lease.epoch if run.lease else 0)
+        case Leased():
+            return _leased(run, event)
+        case HeadRead():
+            return _head_read(run, event.head)
+        case Fenced():
+            return _fenced(run, event.head)
+        case Planned():
+            return _planned(run, event)
+        case Staged():
+            return _staged(run, event)
+        case SealedStage():
+            return _sealed(run, event)
+        case Finalized():
+            return _committed(run)
+        case Found():
+            return _committed(run) if event.entry is not None else _again(run)
+        case StateSaved():
+            return msgspec.structs.replace(run, lease=event.lease), _sweep(run)
+        case Swept():
+            return run, _finish(run)
+
+
+def _leased(run: Run, event: Leased) -> tuple[Run, Effect]:
+    run = msgspec.structs.replace(run, lease=event.lease, state=event.state)
+    return run, ReadHead(pipeline_id=event.state.metadata.get("pipeline_id"))
+
+
+def _head_read(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
+    lease = _held(run)
+    if head is not None and head.epoch >= lease.epoch:
+        return msgspec.structs.replace(run, foreign=True), Acquire(above=head.epoch)
+    conflict = _conflict(run, head)
+    if conflict is not None:
+        return run, Finish(status=None, error=conflict)
+    known = head.pipeline_id if head is not None else run.state.metadata.get("pipeline_id")
+    run = msgspec.structs.replace(run, pipeline_id=known or run.terms.new_pipeline_id)
+    return run, Fence(pipeline_id=run.pipeline_id, epoch=lease.epoch)
+
+
+def _conflict(run: Run, head: LedgerHead | None) -> StateError | None:
+    """Why state and ledger cannot both be right, or None when they can."""
+    terms, (generation, seq) = run.terms, position(run.state)
+    if terms.starts_over or not terms.has_ledger:
+        return None
+    stated_id = run.state.metadata.get("pipeline_id")
+    last = (head.last.generation, head.last.seq) if head is not None and head.last is not None else (0, 0)
+    if head is not None and head.target != terms.target:
+        why = f"it has loaded `{head.target}` so far, and is now to load `{terms.target}`"
+    elif (generation, seq) > last:
+        why = f"its state knows of load {generation}.{seq}, the ledger in the destination ends at {last[0]}.{last[1]}"
+    elif head is not None and stated_id is not None and head.pipeline_id != stated_id:
+        why = "its state belongs to another pipeline than the ledger in the destination"
+    else:
+        return None
+    return StateError(
+        f"`{terms.recipe}` cannot go on: {why}",
+        context={"recipe": terms.recipe, "state": [generation, seq], "ledger": list(last)},
+        hint="if the destination was restored or emptied, load it anew with --full-refresh;"
+        " to trust the ledger, remove the state file",
+    )
+
+
+def _fenced(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
+    conflict = _conflict(run, head)
+    if conflict is not None:
+        return run, Finish(status=None, error=conflict)
+    last = head.last if head is not None else None
+    stated = position(run.state)
+    state, recovered = run.state, False
+    if last is not None and (last.generation, last.seq) > stated:
+        state, recovered = State.from_json(last.state), True
+    generation, seq = max(position(state), stated)
+    if run.terms.starts_over:
+        generation, seq = generation + 1, 1
+        begin = State(metadata=state.metadata)
+    else:
+        generation, seq = max(generation, 1), seq + 1
+        begin = state
+    run = msgspec.structs.replace(run, state=state, generation=generation, seq=seq, recovered=recovered)
+    # The load that the state does not know of is this recipe's own last run, cut off after its commit: finishing it
+    # is what the person asks for. A foreign one was run elsewhere, or its state was lost, and this is a new run.
+    if recovered and run.terms.repeats_harm and not run.foreign:
+        return msgspec.structs.replace(run, after=state), SaveState(lease=_held(run), state=state)
+    return run, PlanWindow(state=begin)
+
+
+def _planned(run: Run, event: Planned) -> tuple[Run, Effect]:
+    run = msgspec.structs.replace(run, window=event)
+    if event.empty and run.seq > 1:
+        return _nothing_new(run)
+    return run, Stage(
+        load_id=load_id(run.pipeline_id, run.generation, run.seq),
+        pipeline_id=run.pipeline_id,
+        generation=run.generation,
+        seq=run.seq,
+        epoch=_held(run).epoch,
+    )
+
+
+def _staged(run: Run, event: Staged) -> tuple[Run, Effect]:
+    tally = event.tally
+    counted = tally.rows_staged + tally.rows_filtered + tally.rows_rejected + tally.rows_seen_before
+    if tally.rows_read != counted:
+        return _not_conserved(run, f"{tally.rows_read} rows were read and {counted} accounted for")
+    moved = (event.state.cursor_values, event.state.watermarks) != (run.state.cursor_values, run.state.watermarks)
+    if not tally.rows_staged and not moved and run.seq > 1:
+        return _nothing_new(run)
+    metadata = {
+        **run.state.metadata,
+        **event.state.metadata,
+        "pipeline_id": run.pipeline_id,
+        "target": run.terms.target,
+    }
+    checkpoints = {"generation": run.generation, "seq": run.seq}
+    after = msgspec.structs.replace(event.state, metadata=metadata, checkpoints=checkpoints)
+    return msgspec.structs.replace(run, tally=tally, after=after), Seal()
+
+
+def _sealed(run: Run, event: SealedStage) -> tuple[Run, Effect]:
+    tally, sealed, window = run.tally, event.sealed, run.window
+    if tally is None or window is None:
+        raise EngineError("sealed before anything was staged")
+    if sealed.rows_staged != tally.rows_staged:
+        return _not_conserved(run, f"{tally.rows_staged} rows were handed over and {sealed.rows_staged} arrived")
+    entry = LedgerEntry(
+        pipeline_id=run.pipeline_id,
+        generation=run.generation,
+        seq=run.seq,
+        load_id=load_id(run.pipeline_id, run.generation, run.seq),
+        epoch=_held(run).epoch,
+        recipe=run.terms.recipe,
+        target=run.terms.target,
+        write_mode=run.terms.write_mode,
+        lower=window.lower,
+        upper=window.upper,
+        state=run.after.to_json().decode(),
+        schema_fingerprint=tally.schema_fingerprint,
+        rows_read=tally.rows_read,
+        rows_written=sealed.rows_staged - sealed.rows_duplicate,
+        rows_filtered=tally.rows_filtered,
+        rows_rejected=tally.rows_rejected,
+        rows_deduplicated=tally.rows_seen_before + sealed.rows_duplicate,
+        content_hash=f"{tally.content_hash:032x}",
+        engine_version=event.engine_version,
+        committed_at=event.now,
+    )
+    return msgspec.structs.replace(run, entry=entry), Finalize(entry=entry)
+
+
+def _committed(run: Run) -> tuple[Run, Effect]:
+    run = msgspec.structs.replace(run, committed=run.committed + 1)
+    return run, SaveState(lease=_held(run), state=run.after)
+
+
+def _nothing_new(run: Run) -> tuple[Run, Effect]:
+    """End without a load; a state that was taken from the ledger is stored all the same."""
+    if run.recovered:
+        return msgspec.structs.replace(run, after=run.state), SaveState(lease=_held(run), state=run.state)
+    return msgspec.structs.replace(run, after=run.state), _sweep(run)
+
+
+def _fail(run: Run, event: Failed) -> tuple[Run, Effect]:
+    match run.doing, event.kind:
+        case (Finalize(), "unknown"):
+            return run, ReadBack(pipeline_id=run.pipeline_id, load_id=_entry(run).load_id)
+        case (ReadBack(), "retryable" | "unknown") if run.asked + 1 < run.terms.max_attempts:
+            run = msgspec.structs.replace(run, asked=run.asked + 1)
+            return run, ReadBack(pipeline_id=run.pipeline_id, load_id=_entry(run).load_id)
+        case (ReadBack(), _):
+            return run, Finish(status=None, error=_undecided(run, event.error))
+        # What is committed is made good by the next run; from the start it must not be tried again.
+        case (SaveState(), _):
+            return run, Finish(status=None, error=event.error)
+        case (Sweep(), _):
+            return run, _finish(run, warning=event.error)
+        case (_, "retryable" | "unknown") if run.attempt < run.terms.max_attempts:
+            return _again(run)
+        case _:
+            return run, Finish(status=None, error=event.error)
+
+
+def _again(run: Run) -> tuple[Run, Effect]:
+    if run.attempt >= run.terms.max_attempts:
+        lost = EngineError(f"`{run.terms.recipe}` was not committed in {run.attempt} attempts")
+        return run, Finish(status=None, error=lost)
+    fresh = Run(terms=run.terms, attempt=run.attempt + 1, lease=run.lease, foreign=run.foreign)
+    return fresh, StartOver(attempt=fresh.attempt)
+
+
+def _finish(run: Run, warning: BaseException | None = None) -> Finish:
+    status: Status = "committed" if run.committed else "recovered" if run.recovered else "up_to_date"
+    return Finish(status=status, warning=warning)
+
+
+def _sweep(run: Run) -> Effect:
+    return Sweep(pipeline_id=run.pipeline_id, epoch=_held(run).epoch)
+
+
+def _held(run: Run) -> Lease:
+    if run.lease is None:
+        raise BusyError(f"`{run.terms.recipe}` has no lease")
+    return run.lease
+
+
+def _entry(run: Run) -> LedgerEntry:
+    if run.entry is None:
+        raise EngineError(f"`{run.terms.recipe}` has no ledger entry to ask for")
+    return run.entry
+
+
+def _not_conserved(run: Run, why: str) -> tuple[Run, Effect]:
+    return run, Finish(
+        status=None,
+        error=EngineError(
+            f"rows of `{run.terms.recipe}` were lost or doubled on their way, nothing was committed: {why}",
+            context={"recipe": run.terms.recipe},
+            hint="this is a defect of arrowload or of a plug-in; please report it",
+        ),
+    )
+
+
+def _undecided(run: Run, cause: BaseException) -> OutcomeUnknownError:
+    error = OutcomeUnknownError(
+        f"the commit of load {_entry(run).load_id} was sent, and whether it was done could not be found out: {cause}",
+        context={"recipe": run.terms.recipe, "load_id": _entry(run).load_id},
+        hint="run the recipe again when the destination answers; the ledger decides then",
+    )
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,340 @@
+"""Runs a job: does what the commit protocol asks for, one effect after the other, and reports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import time
+import uuid
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from arrowload._version import __version__
+from arrowload.connectors.base import Load
+from arrowload.core.exceptions import DataLoaderError, EngineError, TransientConnectorError
+from arrowload.core.failpoint import failpoint
+from arrowload.core.state import State
+from arrowload.core.state_backend import Lease, LeasingStateBackend
+from arrowload.engine import commit
+from arrowload.engine.events import Committed, Recovered, Retrying, RunEvent, StepStarted, Warned, WindowPlanned
+from arrowload.engine.overlap import SeenRows
+from arrowload.engine.report import RunReport, peak_memory_bytes
+from arrowload.engine.retry import classify, wait_s
+from arrowload.engine.transfer import Counts, Transfer
+from arrowload.models.source_config import CursorIncremental
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from arrowload.connectors.base import LoadWriter, Snapshot
+    from arrowload.engine.events import Subscriber
+    from arrowload.engine.job import Job
+    from arrowload.plan.plan import LoadPlan
+    from arrowload.transforms.pipeline import BoundPipeline
+
+
+class Engine:
+    """Runs one job, once.
+
+    Args:
+        job: The recipe with everything that it names.
+        subscribers: Told of every event, on the thread where it happens.
+    """
+
+    def __init__(self, job: Job, subscribers: tuple[Subscriber, ...] = ()) -> None:
+        if job.destination is None:
+            raise EngineError(f"`{job.recipe.name}` has no destination to run into")
+        self._job = job
+        self._destination = job.destination
+        self._backend = job.state_backend()
+        self._subscribers = subscribers
+        self._attempt = ExitStack()
+        self._snapshot: Snapshot | None = None
+        self._pipeline: BoundPipeline | None = None
+        self._plan: LoadPlan | None = None
+        self._writer: LoadWriter | None = None
+        self._seen: SeenRows | None = None
+        self._counts = Counts()
+        self._last_error: DataLoaderError | None = None
+        self._owner = f"{socket.gethostname()} process {os.getpid()}"
+
+    def run(self) -> RunReport:
+        """Load the window that is due, exactly once, and report.
+
+        Raises:
+            DataLoaderError: What ended the run; its `exit_code` says of what kind it was. Unless it is an
+                OutcomeUnknownError, either nothing was committed, or the next run finds what was.
+        """
+        started = time.monotonic()
+        self._plan = self._job.check()
+        run = commit.Run(terms=self._terms())
+        before: State | None = None
+        event: commit.Event = commit.Ready()
+        try:
+            while True:
+                run, effect = commit.step(run, event)
+                if isinstance(effect, commit.Finish):
+                    break
+                event = self._perform(effect)
+                self._announce(run, event)
+                if before is None and isinstance(event, commit.Leased):
+                    before = event.state
+        finally:
+            self._abandon_attempt()
+            self._release(run.lease)
+        if effect.error is not None:
+            raise effect.error
+        if effect.warning is not None:
+            self._emit(Warned(f"clean-up was left to the next run: {effect.warning}"))
+        return self._report(run, effect, before or State(), time.monotonic() - started)
+
+    # ------------------------------------------------------------ effects
+
+    def _perform(self, effect: commit.Effect) -> commit.Event:
+        """Do `effect`, between its two failpoints; what it raises becomes the event `Failed`."""
+        step, action = self._actions()[type(effect)]
+        self._emit(StepStarted(step))
+        try:
+            failpoint(f"{step}.before")
+            event: commit.Event = action(effect)
+            failpoint(f"{step}.after")
+        except DataLoaderError as exc:
+            self._last_error = exc
+            return commit.Failed(classify(exc), exc)
+        except OSError as exc:
+            error = TransientConnectorError(
+                f"{exc.strerror or exc}: {exc.filename}" if exc.filename else f"{exc.strerror or exc}",
+                context={"errno": exc.errno, "step": step},
+                hint="nothing was committed; make room or mend the file system, and run again",
+            )
+            error.__cause__ = exc
+            self._last_error = error
+            # A full disk does not empty itself within a run.
+            return commit.Failed("unknown" if step == "finalize" else "terminal", error)
+        return event
+
+    def _actions(self) -> dict[type, tuple[str, Callable[[Any], commit.Event]]]:
+        return {
+            commit.Acquire: ("acquire", self._acquire),
+            commit.ReadHead: ("head", self._read_head),
+            commit.Fence: ("fence", self._fence),
+            commit.PlanWindow: ("plan", self._plan_window),
+            commit.Stage: ("stage", self._stage),
+            commit.Seal: ("seal", self._seal),
+            commit.Finalize: ("finalize", self._finalize),
+            commit.ReadBack: ("read_back", self._read_back),
+            commit.SaveState: ("save_state", self._save_state),
+            commit.Sweep: ("sweep", self._sweep),
+            commit.StartOver: ("start_over", self._start_over),
+        }
+
+    def _acquire(self, effect: commit.Acquire) -> commit.Event:
+        name = self._job.recipe.name
+        if isinstance(self._backend, LeasingStateBackend):
+            lease = self._backend.acquire(name, self._owner, above=effect.above)
+        else:
+            lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
+        return commit.Leased(lease, self._backend.load(name))
+
+    def _read_head(self, effect: commit.ReadHead) -> commit.Event:
+        return commit.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
+
+    def _fence(self, effect: commit.Fence) -> commit.Event:
+        name = self._job.recipe.name
+        return commit.Fenced(self._destination.fence(effect.pipeline_id, name, effect.epoch, self._owner))
+
+    def _plan_window(self, effect: commit.PlanWindow) -> commit.Event:
+        snapshot = self._attempt.enter_context(self._job.source.snapshot(effect.state))
+        self._plan, self._pipeline = self._job.plan_window(snapshot.schema, snapshot.window)
+        self._snapshot = snapshot
+        self._emit(WindowPlanned(self._plan))
+        window = snapshot.window
+        return commit.Planned(empty=window.empty, lower=window.lower, upper=window.upper)
+
+    def _stage(self, effect: commit.Stage) -> commit.Event:
+        snapshot, pipeline, target = self._planned()
+        load = Load(
+            load_id=effect.load_id,
+            pipeline_id=effect.pipeline_id,
+            recipe=self._job.recipe.name,
+            generation=effect.generation,
+            seq=effect.seq,
+            epoch=effect.epoch,
+            write_mode=self._job.write_mode,
+            merge_keys=self._job.merge_keys,
+            schema=target,
+            has_cursor=bool(self._job.merge_keys) and self._cursor_column() is not None,
+        )
+        self._seen = self._seen_rows(snapshot, effect)
+        transfer = self._transfer(snapshot, pipeline, target)
+        writer = self._writer = self._destination.begin(load)
+        self._attempt.callback(writer.abort)
+        self._counts = transfer.counts
+        try:
+            writer.stage(transfer.stream())
+        except BaseException as exc:
+            if transfer.error is not None and transfer.error is not exc:
+                raise transfer.error from exc
+            raise
+        finally:
+            transfer.close()
+        return commit.Staged(transfer.tally(), self._state_after(snapshot))
+
+    def _seal(self, effect: commit.Seal) -> commit.Event:
+        return commit.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
+
+    def _finalize(self, effect: commit.Finalize) -> commit.Event:
+        seen = self._seen.left_for_next() if self._seen is not None else None
+        self._writing().finalize(effect.entry, seen)
+        return commit.Finalized()
+
+    def _read_back(self, effect: commit.ReadBack) -> commit.Event:
+        return commit.Found(self._destination.find(effect.pipeline_id, effect.load_id))
+
+    def _save_state(self, effect: commit.SaveState) -> commit.Event:
+        if isinstance(self._backend, LeasingStateBackend):
+            return commit.StateSaved(self._backend.compare_and_swap(effect.lease, effect.state))
+        self._backend.save(self._job.recipe.name, effect.state)
+        return commit.StateSaved(effect.lease)
+
+    def _sweep(self, effect: commit.Sweep) -> commit.Event:
+        self._destination.sweep(effect.pipeline_id, effect.epoch)
+        return commit.Swept()
+
+    def _start_over(self, effect: commit.StartOver) -> commit.Event:
+        self._abandon_attempt()
+        pause = wait_s(effect.attempt, self._job.recipe.runtime.retries)
+        self._emit(Retrying(effect.attempt, pause, str(self._last_error)))
+        time.sleep(pause)
+        return commit.Ready()
+
+    # ------------------------------------------------------------ parts of effects
+
+    def _terms(self) -> commit.Terms:
+        recipe, mode = self._job.recipe, self._job.write_mode
+        return commit.Terms(
+            recipe=recipe.name,
+            target=self._destination.target_name,
+            owner=self._owner,
+            new_pipeline_id=str(uuid.uuid4()),
+            write_mode=mode,
+            starts_over=mode == "replace",
+            repeats_harm=mode == "append" and recipe.source.incremental is None,
+            has_ledger=self._destination.capabilities().transactional,
+            max_attempts=recipe.runtime.retries.max_attempts,
+        )
+
+    def _transfer(self, snapshot: Snapshot, pipeline: BoundPipeline, schema: pa.Schema) -> Transfer:
+        runtime = self._job.recipe.runtime
+        return Transfer(
+            snapshot=snapshot,
+            pipeline=pipeline,
+            schema=schema,
+            merge_keys=self._job.merge_keys,
+            cursor_column=self._cursor_column() if self._job.merge_keys else None,
+            seen=self._seen,
+            batch_size=runtime.batch_size,
+            parallelism=runtime.parallelism,
+            max_memory=int(runtime.max_memory),
+            notify=self._batch_moved,
+        )
+
+    def _seen_rows(self, snapshot: Snapshot, effect: commit.Stage) -> SeenRows | None:
+        """None where rows that are read twice do no harm: a merge absorbs them by key."""
+        if snapshot.overlap is None or self._job.merge_keys:
+            return None
+        earlier = self._destination.seen(effect.pipeline_id)
+        if effect.seq == 1:
+            earlier = earlier.slice(0, 0)
+        return SeenRows(earlier, snapshot.state.metadata.get("seen_columns"), snapshot.overlap)
+
+    def _state_after(self, snapshot: Snapshot) -> State:
+        if self._seen is None:
+            return snapshot.state
+        metadata = {**snapshot.state.metadata, "seen_columns": snapshot.schema.names}
+        return State(
+            cursor_values=snapshot.state.cursor_values, watermarks=snapshot.state.watermarks, metadata=metadata
+        )
+
+    def _cursor_column(self) -> str | None:
+        incremental = self._job.recipe.source.incremental
+        return incremental.cursor_column if isinstance(incremental, CursorIncremental) else None
+
+    def _planned(self) -> tuple[Snapshot, BoundPipeline, pa.Schema]:
+        if self._snapshot is None or self._pipeline is None or self._plan is None or self._plan.target is None:
+            raise EngineError("rows were to be moved before the window was planned")
+        return self._snapshot, self._pipeline, self._plan.target.schema
+
+    def _writing(self) -> LoadWriter:
+        if self._writer is None:
+            raise EngineError("a load was to be committed before it was staged")
+        return self._writer
+
+    def _abandon_attempt(self) -> None:
+        """Drop what is staged and close the snapshot; does nothing after a commit."""
+        self._attempt.close()
+        self._snapshot = self._pipeline = self._writer = self._seen = None
+
+    def _release(self, lease: Lease | None) -> None:
+        if lease is not None and isinstance(self._backend, LeasingStateBackend):
+            failpoint("release.before")
+            self._backend.release(lease)
+            failpoint("release.after")
+
+    # ------------------------------------------------------------ telling
+
+    def _emit(self, event: RunEvent) -> None:
+        for subscriber in self._subscribers:
+            subscriber(event)
+
+    def _batch_moved(self, event: RunEvent) -> None:
+        failpoint("stage.batch")
+        self._emit(event)
+
+    def _announce(self, run: commit.Run, event: commit.Event) -> None:
+        if isinstance(event, commit.Failed) and isinstance(run.doing, commit.Finalize) and event.kind == "unknown":
+            self._emit(Warned(f"the commit got no answer; asking the ledger: {event.error}"))
+        if isinstance(run.doing, commit.SaveState) and run.recovered and not run.committed:
+            self._emit(Recovered(commit.load_id(run.pipeline_id, *commit.position(run.state))))
+        if isinstance(event, commit.Finalized) and run.entry is not None:
+            self._emit(Committed(run.entry.load_id, run.entry.rows_written))
+
+    def _report(self, run: commit.Run, finish: commit.Finish, before: State, seconds: float) -> RunReport:
+        plan, entry = self._plan, run.entry
+        if plan is None or finish.status is None:
+            raise EngineError("a run that did not end well has no report")
+        return RunReport(
+            recipe=plan.recipe,
+            load_id=entry.load_id if entry is not None else None,
+            status=finish.status,
+            delivery=plan.delivery,
+            write_mode=plan.write_mode,
+            rows_read=self._counts.rows_read,
+            rows_written=entry.rows_written if entry is not None else 0,
+            rows_filtered=self._counts.rows_filtered,
+            rows_rejected=0,
+            rows_deduplicated=entry.rows_deduplicated if entry is not None else self._counts.rows_seen_before,
+            bytes_read=self._counts.bytes_read,
+            seconds=round(seconds, 3),
+            rows_per_second=round(self._counts.rows_read / seconds, 1) if seconds else 0.0,
+            peak_memory_bytes=peak_memory_bytes(),
+            commits=run.committed,
+            state_before=_as_json(before),
+            state_after=_as_json(run.after),
+            route=plan.source.route,
+            source=plan.source.location,
+            destination=plan.target.location if plan.target is not None else "",
+            attempts=run.attempt,
+            content_hash=entry.content_hash if entry is not None else None,
+            notes=plan.notes,
+        )
+
+
+def _as_json(state: State) -> dict[str, Any]:
+    import msgspec
+
+    decoded: dict[str, Any] = msgspec.json.decode(state.to_json())
+    return decoded

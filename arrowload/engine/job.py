@@ -1,0 +1,144 @@
+"""A recipe and the things it names, made and ready: what `plan`, `preview`, `stream` and `run` work on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
+from arrowload.connectors.base import MemoryBound, SnapshotSource, TransactionalDestination
+from arrowload.connectors.registry import get_destination, get_source
+from arrowload.core.exceptions import RecipeError
+from arrowload.core.registry import state_backends
+from arrowload.core.state import State
+from arrowload.plan.capabilities import Window
+from arrowload.plan.planner import build_plan, check_destination
+from arrowload.transforms.pipeline import TransformPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from arrowload.core.typing import WriteMode
+    from arrowload.models.recipe import Recipe
+    from arrowload.plan.plan import LoadPlan
+    from arrowload.transforms.pipeline import BoundPipeline
+
+
+class Job:
+    """The source, the transforms, the destination and the state backend of one recipe.
+
+    Args:
+        recipe: What the person asked for.
+        full_refresh: Load everything anew, in the place of what is there.
+    """
+
+    def __init__(self, recipe: Recipe, *, full_refresh: bool = False) -> None:
+        self.recipe = recipe
+        self.full_refresh = full_refresh
+        self.source = _snapshot_source(get_source(recipe.source.type, recipe.source))
+        self.destination = self._destination()
+        self.pipeline = TransformPipeline.from_configs(recipe.transform.steps)
+        for part in (self.source, self.destination):
+            if isinstance(part, MemoryBound):
+                part.limit_memory(int(recipe.runtime.max_memory) // 2)
+
+    @property
+    def write_mode(self) -> WriteMode:
+        """Of this load: `replace` for a full refresh, else what the recipe says."""
+        if self.full_refresh or self.recipe.destination is None:
+            return "replace"
+        return self.recipe.destination.write_mode
+
+    def state_backend(self) -> Any:
+        """The state backend that the recipe names."""
+        return state_backends.create(self.recipe.state.type, self.recipe.state, self.recipe.root)
+
+    def state(self) -> State:
+        """What the next run will start from, as far as can be told without changing anything."""
+        if self.recipe.destination is None:
+            return State()
+        stored: State = self.state_backend().load(self.recipe.name)
+        if self.write_mode == "replace":
+            return State(metadata=stored.metadata)
+        return stored
+
+    def check(self) -> LoadPlan:
+        """The plan, as far as the catalogue alone can tell: opens no snapshot, reads no row.
+
+        Raises:
+            RecipeError: A column, a type, a write mode or a delivery cannot be had.
+            ConnectorError: Source or destination cannot be reached, or lack what the recipe names.
+        """
+        return self.plan_window(self.source.schema(), Window())[0]
+
+    def plan(self) -> LoadPlan:
+        """The plan of the run that would start now; changes nothing."""
+        with self.source.snapshot(self.state()) as snapshot:
+            return self.plan_window(snapshot.schema, snapshot.window)[0]
+
+    def plan_window(self, input_schema: pa.Schema, window: Window) -> tuple[LoadPlan, BoundPipeline]:
+        """The plan for rows of `input_schema`, and the pipeline bound to them."""
+        pipeline = self.pipeline.bind(input_schema)
+        capabilities = target = None
+        if self.destination is not None:
+            capabilities = self.destination.capabilities()
+            check_destination(self.recipe, capabilities, pipeline.output_schema, self.write_mode)
+            target = self.destination.target(
+                pipeline.output_schema, write_mode=self.write_mode, merge_keys=self.merge_keys
+            )
+        plan = build_plan(
+            self.recipe,
+            source=self.source.facts(),
+            window=window,
+            input_schema=input_schema,
+            steps=pipeline.description,
+            output_schema=pipeline.output_schema,
+            capabilities=capabilities,
+            target=target,
+            write_mode=self.write_mode,
+        )
+        return plan, pipeline
+
+    @property
+    def merge_keys(self) -> tuple[str, ...]:
+        """Of the recipe; rows are made unique by them under `replace` too, when the recipe merges."""
+        return self.recipe.destination.merge_keys if self.recipe.destination is not None else ()
+
+    def close(self) -> None:
+        """Give back connections and files."""
+        self.source.close()
+        if self.destination is not None:
+            self.destination.close()
+
+    def _destination(self) -> TransactionalDestination | None:
+        config = self.recipe.destination
+        if config is None:
+            return None
+        made = get_destination(config.type, config)
+        return made if isinstance(made, TransactionalDestination) else AtLeastOnceDestination(made, config.type)
+
+
+@contextmanager
+def opened(recipe: Recipe, *, full_refresh: bool = False, needs_destination: bool = False) -> Iterator[Job]:
+    """A job whose connections are given back at the end.
+
+    Raises:
+        RecipeError: The recipe has no destination and `needs_destination` says that it must.
+    """
+    if needs_destination and recipe.destination is None:
+        raise RecipeError(
+            f"`{recipe.name}` has no destination",
+            context={"recipe": recipe.name, "path": "$.destination"},
+            hint="add `destination:`, or read it with `arrowload preview` or `arrowload.read`",
+        )
+    job = Job(recipe, full_refresh=full_refresh)
+    try:
+        yield job
+    finally:
+        job.close()
+
+
+def _snapshot_source(made: Any) -> SnapshotSource:
+    return made if isinstance(made, SnapshotSource) else IterableSource(made)

@@ -1,0 +1,87 @@
+"""Rows that two windows share: found again by their hash, and left for the next window to find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowload import kernels
+
+if TYPE_CHECKING:
+    from arrowload.connectors.base import Overlap
+
+
+class SeenRows:
+    """Tells apart, within the overlap of two windows, the rows that an earlier load has committed.
+
+    Hashes are a multiset: of two equal rows without a key, as many are dropped as were loaded.
+
+    Args:
+        seen: What the last load left: `row_hash` (fixed_size_binary(16)), `n` (int64).
+        seen_columns: The columns that these hashes were taken over; the source may have more by now.
+        overlap: Where the window meets its neighbours.
+    """
+
+    def __init__(self, seen: pa.Table, seen_columns: list[str] | None, overlap: Overlap) -> None:
+        self._left = seen.select(["row_hash", "n"])
+        self._seen_columns = seen_columns
+        self._overlap = overlap
+        self._kept: list[pa.Array] = []
+
+    def new_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of `batch` that no earlier load has committed; `batch` itself when that is all of them."""
+        cursor = batch.column(self._overlap.column)
+        self._remember(batch, cursor)
+        if self._overlap.seen_through is None or not self._left.num_rows:
+            return batch
+        candidates = pc.indices_nonzero(pc.fill_null(pc.less_equal(cursor, self._overlap.seen_through), False))
+        if not len(candidates):
+            return batch
+        columns = self._seen_columns or batch.schema.names
+        hashes = kernels.row_hash(batch.take(candidates).select(columns))
+        seen = self._take_seen(hashes)
+        if not len(seen):
+            return batch
+        dropped = pc.is_in(pa.array(range(batch.num_rows), pa.uint64()), candidates.take(seen).cast(pa.uint64()))
+        return batch.filter(pc.invert(dropped))
+
+    def left_for_next(self) -> pa.Table:
+        """The hashes of all rows that the next window may meet again, with how many rows have each."""
+        hashes = pa.chunked_array(self._kept, pa.binary(16))
+        counted = pc.value_counts(hashes.combine_chunks().cast(pa.binary()))
+        return pa.table({"row_hash": counted.field("values").cast(pa.binary(16)), "n": counted.field("counts")})
+
+    def _remember(self, batch: pa.RecordBatch, cursor: pa.Array) -> None:
+        if self._overlap.seen_from is None:
+            return
+        again = pc.fill_null(pc.greater_equal(cursor, self._overlap.seen_from), False)
+        if pc.any(again).as_py():
+            self._kept.append(kernels.row_hash(batch.filter(again)))
+
+    def _take_seen(self, hashes: pa.Array) -> pa.Array:
+        """Positions in `hashes` that earlier loads account for; takes them off what is left."""
+        rows = pa.table({"row_hash": hashes.cast(pa.binary()), "place": pa.array(range(len(hashes)), pa.int64())})
+        left = self._left.set_column(0, "row_hash", self._left["row_hash"].cast(pa.binary()))
+        known = rows.join(left, "row_hash", join_type="inner").sort_by(
+            [("row_hash", "ascending"), ("place", "ascending")]
+        )
+        if not known.num_rows:
+            return pa.array([], pa.int64())
+        rank = _rank_in_run(known["row_hash"].combine_chunks())
+        taken = known.filter(pc.less(rank, known["n"]))
+        used = taken.group_by("row_hash").aggregate([("place", "count")])
+        rest = left.join(used, "row_hash", join_type="left outer")
+        n = pc.subtract(rest["n"], pc.fill_null(rest["place_count"], 0))
+        self._left = pa.table({"row_hash": rest["row_hash"], "n": n}).filter(pc.greater(n, 0))
+        return taken["place"].combine_chunks()
+
+
+def _rank_in_run(values: pa.Array) -> pa.Array:
+    """How many equal values stand directly before each value of a sorted array."""
+    place = pa.array(range(len(values)), pa.int64())
+    starts = pc.not_equal(values[1:], values[:-1])
+    first = pa.concat_arrays([pa.array([True]), starts])
+    start_of_run = pc.cumulative_max(pc.if_else(first, place, 0))
+    return pc.subtract(place, start_of_run)

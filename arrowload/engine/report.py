@@ -1,0 +1,68 @@
+"""What a run did, in figures."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import msgspec
+
+from arrowload.core.typing import Delivery, WriteMode
+from arrowload.engine.commit import Status
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did.
+
+    Attributes:
+        recipe, load_id: `load_id` is None when nothing was committed.
+        status: `committed`; `up_to_date`: nothing new; `recovered`: an earlier run had committed, and was finished.
+        delivery: The level that the recipe has.
+        rows_*: read = written + filtered + rejected + deduplicated.
+        bytes_read: Bytes of the Arrow buffers read.
+        seconds, rows_per_second: Of the whole run; rows read.
+        peak_memory_bytes: Largest resident size of this process so far.
+        commits: Loads committed, 0 or 1.
+        state_before, state_after: As JSON objects.
+        route: How the source was read.
+        source, destination: What was read and written, for people.
+        attempts: Tries that it took.
+        content_hash: Of the rows staged, as the ledger has it.
+        notes: What a person should know.
+    """
+
+    recipe: str
+    load_id: str | None
+    status: Status
+    delivery: Delivery
+    write_mode: WriteMode
+    rows_read: int
+    rows_written: int
+    rows_filtered: int
+    rows_rejected: int
+    rows_deduplicated: int
+    bytes_read: int
+    seconds: float
+    rows_per_second: float
+    peak_memory_bytes: int
+    commits: int
+    state_before: dict[str, Any]
+    state_after: dict[str, Any]
+    route: str
+    source: str
+    destination: str
+    attempts: int
+    content_hash: str | None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """The report as indented UTF-8 JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS (getrusage(2) of each).
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,65 @@
+"""A load plan: everything that a run will do, resolved, as plain data that serialises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from arrowload.core.typing import Delivery, WriteMode
+from arrowload.plan.capabilities import SourceFacts, TargetFacts, Window
+
+
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run will do; holds no secret.
+
+    Attributes:
+        recipe: Its name.
+        source, window: What is read, how, and between which bounds.
+        input_schema: Of the rows as they are read.
+        steps: The transform steps, one line each.
+        output_schema: Of the rows after the last step.
+        target: Where and how they are stored; None for a recipe that is only read.
+        write_mode, merge_keys: How they are applied.
+        delivery, delivery_reason: The level that this recipe gets, and why.
+        batch_size, parallelism, max_memory: Rows, splits in flight, bytes.
+        notes: What a person should know, one sentence each.
+    """
+
+    recipe: str
+    source: SourceFacts
+    window: Window
+    input_schema: pa.Schema
+    steps: tuple[str, ...]
+    output_schema: pa.Schema
+    target: TargetFacts | None
+    write_mode: WriteMode
+    merge_keys: tuple[str, ...]
+    delivery: Delivery
+    delivery_reason: str
+    batch_size: int
+    parallelism: int
+    max_memory: int
+    notes: tuple[str, ...] = ()
+
+    def to_msgpack(self) -> bytes:
+        """The plan as MessagePack; schemas travel as Arrow IPC bytes."""
+        return msgspec.msgpack.encode(self, enc_hook=_encode_schema)
+
+    @classmethod
+    def from_msgpack(cls, data: bytes) -> LoadPlan:
+        """The inverse of `to_msgpack`."""
+        return msgspec.msgpack.decode(data, type=cls, dec_hook=_decode_schema)
+
+
+def _encode_schema(value: Any) -> bytes:
+    if isinstance(value, pa.Schema):
+        return bytes(value.serialize())
+    raise NotImplementedError(f"a plan holds no {type(value).__name__}")
+
+
+def _decode_schema(kind: type, value: Any) -> Any:
+    if kind is pa.Schema:
+        return pa.ipc.read_schema(pa.py_buffer(value))
+    raise NotImplementedError(f"a plan holds no {kind.__name__}")

@@ -1,0 +1,129 @@
+"""Turns a recipe and what source and destination say about themselves into a plan, or says why there can be none."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from arrowload.core.exceptions import RecipeError
+from arrowload.models.source_config import CursorIncremental
+from arrowload.plan.plan import LoadPlan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from arrowload.core.typing import Delivery, WriteMode
+    from arrowload.models.recipe import Recipe
+    from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, TargetFacts, Window
+
+# From the weakest to the strongest.
+_DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "idempotent_by_key", "exactly_once")
+
+
+def build_plan(
+    recipe: Recipe,
+    *,
+    source: SourceFacts,
+    window: Window,
+    input_schema: pa.Schema,
+    steps: tuple[str, ...],
+    output_schema: pa.Schema,
+    capabilities: DestinationCapabilities | None,
+    target: TargetFacts | None,
+    write_mode: WriteMode,
+) -> LoadPlan:
+    """The plan of one load.
+
+    Args:
+        recipe: What the person asked for.
+        source: What the source said of itself.
+        window: Which rows it has now.
+        input_schema: Their columns.
+        steps: What the transforms do, one line each.
+        output_schema: The columns after the last of them.
+        capabilities: What the destination can do; None for a recipe that is only read.
+        target: What it said of the target; None likewise.
+        write_mode: Of this load; a full refresh replaces, whatever the recipe says.
+
+    Raises:
+        RecipeError: The delivery that the recipe demands cannot be had.
+    """
+    merge_keys = recipe.destination.merge_keys if recipe.destination is not None else ()
+    delivery, reason = _delivery(source, capabilities, write_mode)
+    demanded = recipe.runtime.delivery
+    if demanded is not None and _DELIVERIES.index(delivery) < _DELIVERIES.index(demanded):
+        raise RecipeError(
+            f"`{recipe.name}` demands delivery `{demanded}`, and can have `{delivery}`: {reason}",
+            context={"recipe": recipe.name, "path": "$.runtime.delivery"},
+            hint=f"write `delivery: {delivery}` to accept it",
+        )
+    return LoadPlan(
+        recipe=recipe.name,
+        source=source,
+        window=window,
+        input_schema=input_schema,
+        steps=steps,
+        output_schema=output_schema,
+        target=target,
+        write_mode=write_mode,
+        merge_keys=merge_keys,
+        delivery=delivery,
+        delivery_reason=reason,
+        batch_size=recipe.runtime.batch_size,
+        parallelism=recipe.runtime.parallelism,
+        max_memory=int(recipe.runtime.max_memory),
+        notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
+    )
+
+
+def check_destination(
+    recipe: Recipe, capabilities: DestinationCapabilities, output_schema: pa.Schema, write_mode: WriteMode
+) -> None:
+    """Refuse what the destination cannot do with these rows, before it is asked how it would.
+
+    Raises:
+        RecipeError: It lacks the write mode, or a merge key is not a column of the output.
+    """
+    destination = recipe.destination
+    if destination is None:
+        return
+    if write_mode not in capabilities.write_modes:
+        raise RecipeError(
+            f"the destination `{destination.type}` has no write mode `{write_mode}`",
+            context={"recipe": recipe.name, "path": "$.destination.write_mode"},
+            hint=f"it has: {', '.join(sorted(capabilities.write_modes))}",
+        )
+    for key in destination.merge_keys:
+        if key not in output_schema.names:
+            near = difflib.get_close_matches(key, output_schema.names, n=1)
+            raise RecipeError(
+                f"the merge key `{key}` is not a column of the rows to be written",
+                context={"recipe": recipe.name, "path": "$.destination.merge_keys", "columns": output_schema.names},
+                hint=f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(output_schema.names)}",
+            )
+
+
+def _delivery(
+    source: SourceFacts, capabilities: DestinationCapabilities | None, write_mode: WriteMode
+) -> tuple[Delivery, str]:
+    if capabilities is None:
+        return "at_least_once", "the recipe has no destination; whoever reads decides"
+    if capabilities.transactional and source.replayable:
+        return "exactly_once", "rows and ledger entry commit in one step, and the source can be read again as it was"
+    if write_mode == "merge":
+        return "idempotent_by_key", "rows that arrive twice are merged by key"
+    if not capabilities.transactional:
+        return "at_least_once", "the destination plug-in has no ledger; after a failure rows may arrive twice"
+    return "at_least_once", "the source plug-in has no snapshot; after a failure rows may arrive twice"
+
+
+def _notes(recipe: Recipe, write_mode: WriteMode, delivery: Delivery) -> tuple[str, ...]:
+    notes = []
+    if recipe.destination is not None and write_mode == "append" and recipe.source.incremental is None:
+        notes.append("append without `incremental` adds all rows of the source at each run")
+    if delivery == "at_least_once" and recipe.destination is not None:
+        notes.append("delivery is at least once: a run that fails may have written rows that the next writes again")
+    incremental = recipe.source.incremental
+    if isinstance(incremental, CursorIncremental) and incremental.boundary == "open":
+        notes.append("boundary `open` never reads a row again whose cursor equals the last one loaded")
+    return tuple(notes)
