@@ -55,8 +55,22 @@ def _parse(text: str) -> dict[str, tuple[str, float, int]]:
     return armed
 
 
-_armed = _parse(os.environ.get("ARROWLOAD_FAILPOINTS", ""))
+_armed: dict[str, tuple[str, float, int]] = {}
 _passes: dict[str, int] = {}
+
+
+def arm(text: str) -> None:
+    """Arm the failpoints that `text` names, written as in the environment variable; disarm all others.
+
+    Raises:
+        EngineError: `text` names no site or no action.
+    """
+    _passes.clear()
+    _armed.clear()
+    _armed.update(_parse(text))
+
+
+arm(os.environ.get("ARROWLOAD_FAILPOINTS", ""))
 
 
 def failpoint(site: str) -> None:

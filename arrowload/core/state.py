@@ -29,7 +29,7 @@ class CursorValue(msgspec.Struct, frozen=True):
 
     Attributes:
         text: The value as the database's own text, in UTC where it has a zone.
-        type: The database's name of the column's type.
+        type: What kind of value it is: `time`, `number`, `text` or `uuid`.
     """
 
     text: str

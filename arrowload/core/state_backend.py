@@ -18,12 +18,15 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         owner: Who holds it: host, process and start time, for people to read.
         epoch: The fencing token; rises with every lease of the recipe and outlives a removed state.
         version: The version of the state when the lease was taken; what `compare_and_swap` expects.
+        home: Which memory handed it out: a token that is minted with the first lease and lost with the state. Tells a
+            load that this memory was not told of from one that another machine made.
     """
 
     recipe: str
     owner: str
     epoch: int
     version: int
+    home: str = ""
 
 
 @runtime_checkable

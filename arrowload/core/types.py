@@ -145,7 +145,7 @@ def _decimal_name(data_type: pa.DataType) -> str | None:
     return name.replace("decimal", f"decimal{data_type.bit_width}")
 
 
-def _nested_name(data_type: pa.DataType) -> str | None:  # noqa: PLR0911 - one return a type
+def _nested_name(data_type: pa.DataType) -> str | None:
     match data_type:
         case pa.LargeListType():
             return f"large_list<{type_name(data_type.value_type)}>"

@@ -272,7 +272,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         state: As loaded, or as adopted from the ledger.
         after: The state that the load in hand leads to.
         pipeline_id, generation, seq: The load in hand.
-        foreign: The newest epoch in the destination was not handed out by our state backend.
         recovered: The ledger held a load that the state did not know of.
         committed: Loads committed by this run.
     """
@@ -287,7 +286,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pipeline_id: str = ""
     generation: int = 0
     seq: int = 0
-    foreign: bool = False
     recovered: bool = False
     window: Planned | None = None
     tally: Tally | None = None
@@ -337,7 +335,7 @@ def _answer(run: Run, event: Event) -> tuple[Run, Effect]:
         case Finalized():
             return _committed(run)
         case Found():
-            return _committed(run) if event.entry is not None else _again(run)
+            return _found(run, event.entry)
         case StateSaved():
             return msgspec.structs.replace(run, lease=event.lease), _sweep(run)
         case Swept():
@@ -352,7 +350,7 @@ def _leased(run: Run, event: Leased) -> tuple[Run, Effect]:
 def _head_read(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
     lease = _held(run)
     if head is not None and head.epoch >= lease.epoch:
-        return msgspec.structs.replace(run, foreign=True), Acquire(above=head.epoch)
+        return run, Acquire(above=head.epoch)
     conflict = _conflict(run, head)
     if conflict is not None:
         return run, Finish(status=None, error=conflict)
@@ -390,9 +388,12 @@ def _fenced(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
         return run, Finish(status=None, error=conflict)
     last = head.last if head is not None else None
     stated = position(run.state)
+    ahead = last is not None and (last.generation, last.seq) > stated
     state, recovered = run.state, False
-    if last is not None and (last.generation, last.seq) > stated:
-        state, recovered = State.from_json(last.state), True
+    # Also at the same place: after the destination was restored, another machine may have loaded something else there.
+    if last is not None and (last.generation, last.seq) >= stated:
+        state = State.from_json(last.state)
+        recovered = state.to_json() != run.state.to_json()
     generation, seq = max(position(state), stated)
     if run.terms.starts_over:
         generation, seq = generation + 1, 1
@@ -402,8 +403,8 @@ def _fenced(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
         begin = state
     run = msgspec.structs.replace(run, state=state, generation=generation, seq=seq, recovered=recovered)
     # The load that the state does not know of is this recipe's own last run, cut off after its commit: finishing it
-    # is what the person asks for. A foreign one was run elsewhere, or its state was lost, and this is a new run.
-    if recovered and run.terms.repeats_harm and not run.foreign:
+    # is what the person asks for. One from another home was run elsewhere, or its state was lost: this is a new run.
+    if ahead and run.terms.repeats_harm and state.metadata.get("home") == _held(run).home:
         return msgspec.structs.replace(run, after=state), SaveState(lease=_held(run), state=state)
     return run, PlanWindow(state=begin)
 
@@ -433,7 +434,7 @@ def _staged(run: Run, event: Staged) -> tuple[Run, Effect]:
         **run.state.metadata,
         **event.state.metadata,
         "pipeline_id": run.pipeline_id,
-        "target": run.terms.target,
+        "home": _held(run).home,
     }
     checkpoints = {"generation": run.generation, "seq": run.seq}
     after = msgspec.structs.replace(event.state, metadata=metadata, checkpoints=checkpoints)
@@ -476,6 +477,20 @@ def _committed(run: Run) -> tuple[Run, Effect]:
     return run, SaveState(lease=_held(run), state=run.after)
 
 
+def _found(run: Run, entry: LedgerEntry | None) -> tuple[Run, Effect]:
+    """The load is in the ledger by our epoch, or is not; by another epoch, a successor has loaded in our place."""
+    if entry is None:
+        return _again(run)
+    if entry.epoch == _entry(run).epoch:
+        return _committed(run)
+    error = BusyError(
+        f"another run of `{run.terms.recipe}` took over and has committed load {entry.load_id} (epoch {entry.epoch})",
+        context={"recipe": run.terms.recipe, "load_id": entry.load_id, "epoch": entry.epoch},
+        hint="nothing was committed by this run; run it again",
+    )
+    return run, Finish(status=None, error=error)
+
+
 def _nothing_new(run: Run) -> tuple[Run, Effect]:
     """End without a load; a state that was taken from the ledger is stored all the same."""
     if run.recovered:
@@ -507,7 +522,7 @@ def _again(run: Run) -> tuple[Run, Effect]:
     if run.attempt >= run.terms.max_attempts:
         lost = EngineError(f"`{run.terms.recipe}` was not committed in {run.attempt} attempts")
         return run, Finish(status=None, error=lost)
-    fresh = Run(terms=run.terms, attempt=run.attempt + 1, lease=run.lease, foreign=run.foreign)
+    fresh = Run(terms=run.terms, attempt=run.attempt + 1, lease=run.lease)
     return fresh, StartOver(attempt=fresh.attempt)
 
 

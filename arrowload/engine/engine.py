@@ -243,8 +243,9 @@ class Engine:
         )
 
     def _seen_rows(self, snapshot: Snapshot, effect: commit.Stage) -> SeenRows | None:
-        """None where rows that are read twice do no harm: a merge absorbs them by key."""
-        if snapshot.overlap is None or self._job.merge_keys:
+        """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
+        incremental = self._job.recipe.source.incremental
+        if snapshot.overlap is None or (self._job.merge_keys and incremental is not None and incremental.lag):
             return None
         earlier = self._destination.seen(effect.pipeline_id)
         if effect.seq == 1:

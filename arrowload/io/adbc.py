@@ -78,7 +78,11 @@ class AdbcSession:
             statement.set_sql_query(sql)
             return pa.schema(statement.execute_schema())
 
-    def append(self, table: TableName, rows: pa.Table | pa.RecordBatchReader) -> int:
+    def append(self, table: TableName, rows: pa.Table) -> None:
+        """As `ingest`, for a few rows."""
+        self.ingest(table, rows.to_reader())
+
+    def ingest(self, table: TableName, rows: pa.RecordBatchReader) -> int:
         """Bulk-load `rows` into a table that is there, columns matched by name; the number of rows handed over.
 
         The driver checks no types: what is stored as eight bytes is taken from eight bytes, whatever they mean. The
@@ -89,10 +93,9 @@ class AdbcSession:
             "adbc.ingest.target_db_schema": table.schema,
             "adbc.ingest.mode": "adbc.ingest.mode.append",
         }
-        reader = rows.to_reader() if isinstance(rows, pa.Table) else rows
         with self._translated(), AdbcStatement(self._connection) as statement:
             statement.set_options(**options)
-            statement.bind_stream(reader)
+            statement.bind_stream(rows)
             count: int = statement.execute_update()
             return count
 
@@ -133,7 +136,7 @@ class AdbcStream:
             statement.set_sql_query(sql)
             # Ctrl-C cancels the query, as it does in the driver manager's DB-API layer.
             handle, _ = _blocking_call(statement.execute_query, (), {}, statement.cancel)
-            self._reader = AdbcRecordBatchReader._import_from_c(handle.address)  # noqa: SLF001
+            self._reader = AdbcRecordBatchReader._import_from_c(handle.address)
             self.schema: pa.Schema = self._reader.schema
         except BaseException:
             statement.close()

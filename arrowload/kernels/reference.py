@@ -9,7 +9,6 @@ import math
 import re
 import struct
 from bisect import bisect_right
-from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +20,9 @@ from arrowload.kernels import ContentHash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from decimal import Decimal
 
-__all__ = ["content_hash", "numeric_to_decimal", "row_bytes", "row_hash"]
+__all__ = ["content_hash", "decimals", "numeric_to_decimal", "row_bytes", "row_hash"]
 
 
 class _NoRuleError(Exception):
@@ -199,12 +199,19 @@ def numeric_to_decimal(
     """As `arrowload.kernels.numeric_to_decimal`."""
     kind = pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
     texts = enumerate(array.to_pylist())
-    return pa.array(
-        [None if text is None else _parse_numeric(text, kind, row, on_special) for row, text in texts], kind
-    )
+    unscaled = [None if text is None else _parse_numeric(text, kind, row, on_special) for row, text in texts]
+    return decimals(kind, unscaled)
 
 
-def _parse_numeric(text: str, kind: pa.DataType, row: int, on_special: str) -> Decimal | None:
+def decimals(kind: pa.DataType, unscaled: list[int | None]) -> pa.Array:
+    """Decimals of `unscaled / 10^scale`; `pyarrow.array` refuses some that fit when the scale is negative."""
+    width = kind.bit_width // 8
+    data = b"".join((value or 0).to_bytes(width, "little", signed=True) for value in unscaled)
+    valid = pa.array([value is not None for value in unscaled], pa.bool_()).buffers()[1]
+    return pa.Array.from_buffers(kind, len(unscaled), [valid, pa.py_buffer(data)])
+
+
+def _parse_numeric(text: str, kind: pa.DataType, row: int, on_special: str) -> int | None:
     if text in {"NaN", "Infinity", "-Infinity"}:
         if on_special == "null":
             return None
@@ -217,10 +224,11 @@ def _parse_numeric(text: str, kind: pa.DataType, row: int, on_special: str) -> D
     significant = digits.rstrip("0")
     power = int(exponent or 0) - len(fraction) + len(digits) - len(significant)
     if not significant:
-        return Decimal(0)
+        return 0
     if power + kind.scale < 0 or len(significant) + power + kind.scale > kind.precision:
         raise _refusal(text, row, f"does not fit `decimal({kind.precision}, {kind.scale})`")
-    return Decimal(f"{sign}{significant}e{power}")
+    shift: int = power + kind.scale
+    return int(f"{sign}{significant}") * int("1" + "0" * shift)
 
 
 def _refusal(text: str, row: int, problem: str) -> DataError:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from arrowload.models.files import display_name, read_file, resolve_reference
 from arrowload.models.limits import MAX_FILES, MAX_LEVELS
 from arrowload.models.merger import RecipeMerger
-from arrowload.models.origins import LocatedDict, LocatedList, Origin, nearest, one_line, recipe_error
+from arrowload.models.origins import LocatedDict, LocatedList, Origin, nearest, recipe_error
 
 # Keys that say how a recipe is put together; none of them is left in the recipe itself.
 ASSEMBLY_KEYS = ("extends", "include", "delete")
@@ -95,7 +95,7 @@ def _macros_of(file: Path) -> LocatedDict:
     for key in document:
         if key != "macros":
             raise recipe_error(
-                f"unknown field `{one_line(key)}`",
+                "unknown field",
                 document.keys_at[key],
                 (key,),
                 hint="an included file holds only `macros`",

@@ -163,6 +163,4 @@ def _expect(value: Any, kind: type, at: Origin, path: Path, what: str) -> Any:
 def _check_keys(mapping: LocatedDict, known: tuple[str, ...], path: Path, hint: str | None = None) -> None:
     for key in mapping:
         if key not in known:
-            raise recipe_error(
-                f"unknown field `{one_line(key)}`", mapping.keys_at[key], (*path, key), hint=hint or nearest(key, known)
-            )
+            raise recipe_error("unknown field", mapping.keys_at[key], (*path, key), hint=hint or nearest(key, known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from arrowload.models.limits import Budget
@@ -203,10 +204,10 @@ def _place(text: str, at: Origin, error: TemplateError) -> Origin:
     """Where in the file the error lies: at the name, else at the expression, else at the string."""
     if not isinstance(text, Text):
         return at
-    marks = [match.start() for match in re.finditer(r"\{\{|\{%|\{#", text.raw)]
-    if error.index >= len(marks):
+    mark = next(islice(re.finditer(r"\{\{|\{%|\{#", text.raw), error.index, None), None)
+    if mark is None:
         return text.origin
-    start = marks[error.index]
+    start = mark.start()
     if error.name is not None:
         spaced = r"\s*\.\s*".join(map(re.escape, error.name.split(".")))
         found = re.compile(rf"(?<![\w.]){spaced}(?!\w)").search(text.raw, start)

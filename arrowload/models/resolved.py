@@ -103,12 +103,18 @@ def _lines(value: Any, indent: int, path: Path, origins: dict[str, str]) -> list
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
         bare = re.fullmatch(r"[A-Za-z0-9_/][\w./@+-]*(?: [\w./@+-]+)*", value, re.ASCII)
-        return value if bare and _reads_as_itself(value) else json.dumps(value, ensure_ascii=False)
+        return value if bare and _reads_as_itself(value) else _quoted(value)
     if isinstance(value, float) and value.is_integer():
         return repr(value)
     if value is None or isinstance(value, bool | int | float | dict | list):
         return json.dumps(value)
     return json.dumps(f"<{type(value).__name__}>")
+
+
+def _quoted(value: str) -> str:
+    """As JSON, which is YAML too but for some control characters and line ends; these are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else rf"\U{ord(c):08x}" for c in text)
 
 
 def _reads_as_itself(value: str) -> bool:

@@ -175,10 +175,9 @@ def _check_marks(text: str) -> None:
     """Refuse what is too long, and blocks and comments, which Jinja2 would partly resolve without a trace."""
     from jinja2 import TemplateSyntaxError
 
-    marks = list(re.finditer(r"\{\{|\{%|\{#", text))
-    if len(marks) > _MAX_EXPRESSIONS:
+    if text.count("{{") > _MAX_EXPRESSIONS:
         raise TemplateError(f"more than {_MAX_EXPRESSIONS} expressions in one string", hint="split the value up")
-    for index, mark in enumerate(marks):
+    for index, mark in enumerate(re.finditer(r"\{\{|\{%|\{#", text)):
         if mark[0] == "{{" and not -1 < text.find("}}", mark.end()) - mark.end() <= _MAX_EXPRESSION:
             raise TemplateError(f"no `}}}}` follows within {_MAX_EXPRESSION} characters", index=index, hint="close it")
     seen = 0

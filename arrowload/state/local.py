@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
+import uuid
 import zlib
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -30,11 +31,12 @@ class LocalStateConfig(StateConfig, frozen=True, kw_only=True):
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """What a state file holds; `crc32` is over the JSON of the state."""
+    """What a state file holds; `crc32` is over the JSON of the state, `home` is as in `Lease`."""
 
     format: int = _FORMAT
     version: int = 0
     epoch: int = 0
+    home: str = ""
     crc32: int = 0
     state: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -58,6 +60,15 @@ class LocalStateBackend:
         """
         return State.from_json(bytes(self._read(recipe_name).state))
 
+    def facts(self, recipe_name: str) -> dict[str, Any]:
+        """What is known beside the state, for people: `path`, `version`, `epoch`.
+
+        Raises:
+            StateError: As `load`.
+        """
+        stored = self._read(recipe_name)
+        return {"path": str(self._path(recipe_name)), "version": stored.version, "epoch": stored.epoch}
+
     def save(self, recipe_name: str, state: State) -> None:
         """Store `state`, whatever was there before."""
         current = self._read(recipe_name)
@@ -72,9 +83,10 @@ class LocalStateBackend:
         if recipe_name not in self._locks:
             self._locks[recipe_name] = self._lock(recipe_name, owner)
         current = self._read(recipe_name)
-        taken = msgspec.structs.replace(current, epoch=max(current.epoch, above) + 1)
+        home = current.home or uuid.uuid4().hex
+        taken = msgspec.structs.replace(current, epoch=max(current.epoch, above) + 1, home=home)
         self._write(recipe_name, taken)
-        return Lease(recipe=recipe_name, owner=owner, epoch=taken.epoch, version=taken.version)
+        return Lease(recipe=recipe_name, owner=owner, epoch=taken.epoch, version=taken.version, home=home)
 
     def compare_and_swap(self, lease: Lease, state: State) -> Lease:
         """Store `state` if the stored version and epoch are the lease's.
@@ -163,7 +175,9 @@ class LocalStateBackend:
 
 def _next(current: _Document, state: State, *, epoch: int) -> _Document:
     encoded = state.to_json()
-    return _Document(version=current.version + 1, epoch=epoch, crc32=zlib.crc32(encoded), state=msgspec.Raw(encoded))
+    return msgspec.structs.replace(
+        current, version=current.version + 1, epoch=epoch, crc32=zlib.crc32(encoded), state=msgspec.Raw(encoded)
+    )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -33,8 +32,8 @@ def decimals(make: Any, digits: int) -> Strategy:
     def of_scale(precision: int, scale: int) -> Strategy:
         coefficients = st.integers(-(10**precision) + 1, 10**precision - 1)
         rounds = st.builds(lambda base, zeros: base * 10**zeros, st.integers(-9, 9), st.integers(0, precision - 1))
-        values = (coefficients | rounds).map(lambda unscaled: Decimal(f"{unscaled}e{-scale}"))
-        return arrays_of(make(precision, scale), values)
+        unscaled = st.lists(st.none() | coefficients | rounds, max_size=8)
+        return unscaled.map(lambda values: reference.decimals(make(precision, scale), values))
 
     precisions = st.integers(1, digits)
     sizes = precisions.flatmap(lambda p: st.tuples(st.just(p), st.integers(max(-5, p - 76), p)))

@@ -32,19 +32,22 @@ class CsvSourceConfig(SourceConfig, frozen=True, kw_only=True):
     ] = None
     header: Annotated[
         bool | Literal["auto"],
-        msgspec.Meta(description="Whether the first row has the names; auto: unless it holds a number, date or blank."),
+        msgspec.Meta(
+            description="Whether the first row has the names; auto: unless a number or a date is among them."
+        ),
     ] = "auto"
-    encoding: Annotated[str, msgspec.Meta(description="As Python calls it: utf-8, utf-16, latin-1, cp1252 …")] = "utf-8"
+    encoding: Annotated[str, msgspec.Meta(description="By its Python name: utf-8, utf-16, latin-1, cp1252 …")] = "utf-8"
     null_values: Annotated[
-        tuple[str, ...], msgspec.Meta(description="Unquoted texts that stand for NULL; the list takes the default's place.")
+        tuple[str, ...],
+        msgspec.Meta(description="Unquoted texts that mean NULL; a list takes the default's place."),
     ] = ("",)
     sample_rows: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | Literal["all"],
-        msgspec.Meta(description="Rows that the types are inferred from, dealt out to the files; all reads them twice."),
+        msgspec.Meta(description="Rows that types are inferred from, dealt out to the files; all reads them twice."),
     ] = 20_480
     columns: Annotated[
         dict[str, str], msgspec.Meta(description="Type of a column, by name; the others' are inferred.")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     compression: Annotated[
         Literal["auto", "none", "gzip", "zstd"], msgspec.Meta(description="auto: by the ending, .gz or .zst.")
     ] = "auto"

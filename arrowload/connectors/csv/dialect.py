@@ -53,15 +53,14 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     lines = io.StringIO(text, newline=None).readlines()[config.skip_rows :]
     blank = sum(1 for _ in itertools.takewhile(str.isspace, lines))
     if blank == len(lines) and (not lines or config.header is not False):
-        return _refuse_empty(file, config)
+        _refuse_empty(file, config)
+        return None
     candidates = _DELIMITERS if config.delimiter == "auto" else (config.delimiter,)
     parsed = [(_rows("".join(lines[blank:]), d, config, whole), d) for d in candidates]
     rows, delimiter = max(parsed, key=lambda pair: _likeness(pair[0]))
     first = rows[0] if rows else [""]
     header = _is_header(first) if config.header == "auto" else config.header
-    names = tuple(
-        (cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1)
-    )
+    names = tuple((cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1))
     _refuse_repeats(names, file)
     return Dialect(
         delimiter=delimiter,
@@ -102,9 +101,7 @@ def _likeness(rows: Sequence[Sequence[str]]) -> tuple[float, int]:
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    return len(set(cells)) == len(cells) and not any(looks_typed(cell) for cell in cells[1:]) and (
-        not looks_typed(cells[0]) or (not cells[0] and len(cells) > 1)
-    )
+    return any(cells) and not any(looks_typed(cell) for cell in cells)
 
 
 def _refuse_empty(file: FileInfo, config: CsvSourceConfig) -> None:
@@ -123,5 +120,5 @@ def _refuse_repeats(names: Sequence[str], file: FileInfo) -> None:
         raise DataError(
             f"columns of `{file.path}` share a name: {', '.join(repeated)}",
             context={"path": file.path, "columns": repeated},
-            hint="give the columns names of their own, or set `header: false` and `skip_rows: 1`",
+            hint="set `header: false` if the first row is data, or that and `skip_rows: 1` to name columns by position",
         )

@@ -4,7 +4,7 @@
 | --- | --- |
 | `true` and `false`, in any case | bool |
 | integers without leading zeros or plus | int64; decimal128(38,0) when one is too large for it |
-| numbers | float64, if a double gives every one of them back; else decimal128(38,s), s being the most digits after the point |
+| numbers | float64, if a double gives each of them back; else decimal128(38,s), with s digits after the point |
 | `2024-02-29` | date32 |
 | `2024-02-29 12:30:00.5`, with `T` or a space | timestamp[us], or [ns] when one has more than 6 digits |
 | the same, each with `Z` or an offset | timestamp[us, UTC] |
@@ -16,6 +16,7 @@ sign or a point (`1e+5`, `1.2e5`). Dates that could be read in two ways are left
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import Final
@@ -50,8 +51,8 @@ _GLANCE: Final = 64
 
 
 def looks_typed(text: str) -> bool:
-    """Whether `text` is a value rather than the name of a column: empty, a number, a date, a boolean."""
-    return not text.strip() or any(re.match(pattern, text) for pattern in _PATTERNS.values())
+    """Whether `text` is a value rather than the name of a column: a number, a date, a boolean."""
+    return any(re.match(pattern, text) for pattern in _PATTERNS.values())
 
 
 class ColumnProfile:
@@ -138,9 +139,9 @@ class ColumnProfile:
 def is_damaged_by_double(text: str) -> bool:
     """Whether a double does not give the number `text` back."""
     value = float(text)
-    if value != value or text.lower().lstrip("-") == "inf":
+    if text.lower().lstrip("-") in ("nan", "inf"):
         return False
-    return abs(value) == float("inf") or Decimal(repr(value)) != Decimal(text)
+    return math.isinf(value) or Decimal(repr(value)) != Decimal(text)
 
 
 def _casts(texts: pa.Array, data_type: pa.DataType) -> bool:

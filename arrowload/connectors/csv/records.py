@@ -29,13 +29,12 @@ def scan(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
     """The rows of a file, its header included, by the rules that pyarrow parses by.
 
     Args:
-        lines: All lines of the file, with universal line ends.
+        lines: All lines of the file, without what ends them.
         dialect: Of the file.
     """
     scanner = _Scanner(dialect)
     start: int | None = None
-    for number, line in enumerate(lines, 1):
-        text = line.rstrip("\n")
+    for number, text in enumerate(lines, 1):
         if number <= dialect.skip_lines or (start is None and not text and len(dialect.names) > 1):
             continue
         start = start or number

@@ -29,10 +29,14 @@ class DuckDBSession:
     Args:
         path: The database file, or `:memory:`.
         connection: Used in place of a new one; stays open.
+        must_exist: Refuse a file that is not there.
     """
 
-    def __init__(self, path: str, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+    def __init__(
+        self, path: str, connection: duckdb.DuckDBPyConnection | None = None, *, must_exist: bool = False
+    ) -> None:
         self.path = path
+        self._must_exist = must_exist
         self._given = connection
         self._connection = connection
         self._writable = connection is not None
@@ -47,6 +51,12 @@ class DuckDBSession:
         """The open connection."""
         if self._connection is None:
             there = os.path.exists(self.path)  # noqa: PTH110 - `:memory:` is no path
+            if self._must_exist and not there:
+                raise ConnectorError(
+                    f"there is no database `{self.path}`",
+                    context={"database": self.path},
+                    hint="relative paths start from the folder of the recipe",
+                )
             self._connection = self._connect(self.path if there else ":memory:", read_only=there)
         return self._connection
 
@@ -108,6 +118,8 @@ class DuckDBSession:
         with translated_errors(path):
             connection = duckdb.connect(path, read_only=read_only, config=settings)
             connection.execute("SET TimeZone = 'UTC'")
+            # Without it uuid and json come out as text.
+            connection.execute("SET arrow_lossless_conversion = true")
         return connection
 
 

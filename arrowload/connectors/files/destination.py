@@ -32,12 +32,13 @@ class FileDestination:
     """A `TransactionalDestination` over a folder.
 
     Args:
-        path: The dataset's folder; made when it is not there.
+        path: The dataset's folder; made when it is not there. Its log lies in it, so it may be moved.
         part_format: What its parts are.
         target_bytes: A part that has reached this size is closed and the next one begun.
     """
 
     def __init__(self, path: str, part_format: PartFormat, target_bytes: int) -> None:
+        self.target_name = path
         self._folder = Path(path)
         self._format = part_format
         self._target_bytes = target_bytes

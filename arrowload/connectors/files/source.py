@@ -19,20 +19,19 @@ if TYPE_CHECKING:
 
 
 class FileReader(Protocol):
-    """A file format, as the file source knows it.
-
-    Attributes:
-        name: Of the connector.
-        suffixes: Which files of a folder are taken, in lower case.
-        route_reason: Why files are read as they are, in one sentence.
-    """
+    """A file format, as the file source knows it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the connector."""
+
     @property
-    def suffixes(self) -> tuple[str, ...]: ...
+    def suffixes(self) -> tuple[str, ...]:
+        """Which files of a folder are taken, in lower case."""
+
     @property
-    def route_reason(self) -> str: ...
+    def route_reason(self) -> str:
+        """Why files are read as they are, in one sentence."""
 
     def schema(self, files: Sequence[FileInfo]) -> pa.Schema:
         """The columns of all files.

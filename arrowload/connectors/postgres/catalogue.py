@@ -52,6 +52,12 @@ class Relation:
     kind: str
     columns: tuple[Column, ...]
 
+    def rows(self, *conditions: str | None) -> str:
+        """FROM and WHERE of the rows that meet all conditions; None is no condition."""
+        # A condition of the recipe's may end in a comment.
+        where = " AND ".join(f"({condition}\n)" for condition in conditions if condition is not None)
+        return f"FROM {self.sql}" + (f" WHERE {where}" if where else "")
+
     def column(self, name: str) -> Column | None:
         """The column of that name."""
         return next((column for column in self.columns if column.name == name), None)
@@ -123,7 +129,9 @@ def describe_query(session: AdbcSession, query: str) -> Relation:
                 hint="name one of them otherwise, with AS",
             )
     # One row of NULLs: NULLs have types too, and LIMIT 0 keeps the query from running.
-    typed = ", ".join(f"pg_catalog.pg_typeof(q.{quote_identifier(name)})::oid::int8 AS c{i}" for i, name in enumerate(names))
+    typed = ", ".join(
+        f"pg_catalog.pg_typeof(q.{quote_identifier(name)})::oid::int8 AS c{i}" for i, name in enumerate(names)
+    )
     oids = session.execute(f"SELECT {typed} FROM (SELECT) one LEFT JOIN (SELECT * FROM {source} LIMIT 0) q ON true")[0]
     types = _types(session, oids)
     columns = []

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from arrowload.core.secret import Secret  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.core.secret import Secret
 from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import SourceConfig
 from arrowload.models.units import Duration
@@ -18,7 +18,7 @@ OnSpecial = Annotated[
 ]
 
 Host = Annotated[str | None, msgspec.Meta(description="Host name, address, or the folder of a unix socket.")]
-Port = Annotated[int | None, msgspec.Meta(ge=1, le=65_535)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)] | None
 Dsn = Annotated[
     Secret | None, msgspec.Meta(description="A connection URI or string, in place of the keys from host to sslkey.")
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ _WRAPPED: Final = {
     -(2**63) + 946_684_800_000_000: "-infinity",
 }
 _MIDNIGHT_AFTER: Final = 86_400_000_000
+# The driver's words for NaN and the infinities of numeric.
+_SPECIAL: Final = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ class Conversion:
 
     def _convert(self, array: pa.Array, target: pa.DataType) -> pa.Array:
         if pa.types.is_decimal(target):
-            on_special = "null" if self.null_special else "error"
-            return kernels.numeric_to_decimal(array, target.precision, target.scale, on_special=on_special)
+            return self._to_decimal(array, target)
         if pa.types.is_list(target):
             return self._convert_list(array, target)
         if not array.type.equals(target):
@@ -77,6 +79,17 @@ class Conversion:
         if pa.types.is_time64(target):
             _refuse(array, pc.greater_equal(array.view(pa.int64()), _MIDNIGHT_AFTER), lambda _: "24:00:00")
         return array
+
+    def _to_decimal(self, array: pa.Array, target: pa.DataType) -> pa.Array:
+        text = array.storage if isinstance(array, pa.ExtensionArray) else array
+        try:
+            return kernels.numeric_to_decimal(text, target.precision, target.scale)
+        except DataError as exc:
+            value = exc.context["value"]
+            if value in _SPECIAL and self.null_special:
+                finite = pc.if_else(pc.is_in(text, pa.array(_SPECIAL, text.type)), None, text)
+                return kernels.numeric_to_decimal(finite, target.precision, target.scale)
+            raise DataError(f"`{value}` has no place in {target}", context=exc.context, hint=exc.hint) from exc
 
     def _convert_list(self, array: pa.ListArray, target: pa.ListType) -> pa.ListArray:
         try:
@@ -121,4 +134,4 @@ def recut(batch: pa.RecordBatch, rows: int) -> Sequence[pa.RecordBatch]:
     """`batch` in even slices of about `rows` rows; copies nothing."""
     pieces = max(1, round(batch.num_rows / rows))
     cuts = [batch.num_rows * i // pieces for i in range(pieces + 1)]
-    return [batch.slice(start, end - start) for start, end in zip(cuts, cuts[1:], strict=False) if end > start]
+    return [batch.slice(start, end - start) for start, end in pairwise(cuts) if end > start]

@@ -32,7 +32,10 @@ _BY_SQLSTATE: Final[dict[str, type[ConnectorError]]] = {
 # A connection that is refused or lost has no SQLSTATE: libpq, or the driver, says so in words.
 _BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
     (r"password authentication failed|no password supplied|no pg_hba\.conf entry", CredentialsError),
-    (r"authentication failed|role \".*\" does not exist|is not permitted to log in|permission denied", CredentialsError),
+    (
+        r"authentication failed|role \".*\" does not exist|is not permitted to log in|permission denied",
+        CredentialsError,
+    ),
     (r"certificate|private key|SSL was required|channel binding", CredentialsError),
     (r"ReadRecord failed|would overflow|Array value with lower bound", DataError),
     (r"Connection refused|timeout expired|timed out|Temporary failure in name resolution", TransientConnectorError),
@@ -45,14 +48,14 @@ _BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
 # Codes after which nobody knows whether the COMMIT that was under way took effect.
 _CONNECTION_LOST: Final = ("08", "57P")
 # Raised by the guards that a SELECT list carries; what it says is for people.
-_GUARD: Final = re.compile(r'invalid input syntax for type integer: "arrowload: (.*)"\Z', re.DOTALL)
+_GUARD: Final = re.compile(r"arrowload: (.*?)\W?\Z", re.DOTALL)
 
 
 def translate_error(exc: Error) -> ConnectorError:
     """Our error for one of the driver's: one sentence, the SQLSTATE and the server's other facts in `context`."""
-    facts = {key.decode().removeprefix("PG_DIAG_"): value.decode(errors="replace") for key, value in exc.details}
+    facts = {_text(key).removeprefix("PG_DIAG_"): _text(value) for key, value in exc.details}
     words = facts.get("MESSAGE_PRIMARY") or _words(str(exc))
-    if guarded := _GUARD.match(words):
+    if guarded := _GUARD.search(words):
         return DataError(guarded[1], context={"sqlstate": exc.sqlstate}, hint="declare the column as `text`")
     context: dict[str, Any] = {"sqlstate": exc.sqlstate}
     for key, name in _FACTS.items():
@@ -80,6 +83,10 @@ _HINTS: Final[dict[type[ConnectorError], str]] = {
     CredentialsError: "look at `user`, `password` and `sslmode`, and at what the role is granted",
     TransientConnectorError: "the server may be restarting or out of reach; try again later",
 }
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 def _by_sqlstate(sqlstate: str) -> type[ConnectorError]:

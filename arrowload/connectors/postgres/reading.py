@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arrowload.connectors.postgres.config import PostgresSourceConfig
     from arrowload.io.adbc import AdbcSession
 
-# An undeclared numeric gets as many decimals, where its digits leave room, so that its type rarely changes between runs.
+# An undeclared numeric gets as many decimals where there is room, so that its type rarely changes between runs.
 _USUAL_SCALE = 9
 _INTEGERS = ("int2", "int4", "int8")
 
@@ -41,10 +41,14 @@ class ReadColumn:
     type: pa.DataType
     unsized: str | None = None
 
+    @property
+    def cast(self) -> bool:
+        """The server hands over something else than the column as it stands."""
+        return self.expression != quote_identifier(self.name)
+
     def select(self) -> str:
         """The item of the SELECT list."""
-        name = quote_identifier(self.name)
-        return name if self.expression == name else f"{self.expression} AS {name}"
+        return f"{self.expression} AS {quote_identifier(self.name)}" if self.cast else self.expression
 
     def sized(self, decimal: pa.DataType) -> ReadColumn:
         """The column with the type of its numerics known."""
@@ -97,7 +101,9 @@ def size_numerics(
     if not unsized:
         return list(columns)
     items = [item for column in unsized for item in _extent(session, column)]
-    facts = iter(session.execute("SELECT " + ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(items)) + f" {source}")[0])
+    facts = iter(
+        session.execute("SELECT " + ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(items)) + f" {source}")[0]
+    )
     sized = {}
     for column in unsized:
         scale, greatest, least, special = next(facts), next(facts), next(facts), next(facts)
@@ -162,7 +168,7 @@ def _read_column(column: Column, declared: str | None, *, null_infinity: bool) -
             raise RecipeError(
                 f"column `{column.name}` is `{kind.sql}` and cannot be declared `{declared}`",
                 context={"column": column.name, "type": kind.sql, "declared": declared},
-                hint="here `decimal(p,s)` says how wide a numeric is, and `text` reads anything; else use a `cast` step",
+                hint="`decimal(p,s)` says how wide a numeric is, `text` reads anything; for all else use a `cast` step",
             )
     if kind.kind == "array" and kind.element is not None:
         return _read_array(column.name, name, kind.element)

@@ -59,7 +59,8 @@ def connect(config: PostgresConfig, application_name: str) -> AdbcSession:
     try:
         settings = _SETTINGS | {"application_name": application_name}
         session.execute(
-            "SELECT " + ", ".join(f"set_config('{name}', {quote_literal(text)}, false)" for name, text in settings.items())
+            "SELECT "
+            + ", ".join(f"set_config('{name}', {quote_literal(text)}, false)" for name, text in settings.items())
         )
     except BaseException:
         session.close()

@@ -11,7 +11,7 @@
 | uuid, json, jsonb | arrow.uuid, arrow.json |
 | oid | int64 |
 | arrays of these, of one dimension | list |
-| composites, ranges, timetz, inet, bit, xml, tsvector, point, … and what extensions bring | utf8, as the server writes it |
+| composites, ranges, timetz, inet, bit, xml, point, … and what extensions bring | utf8, as the server writes it |
 | domains | as what they are made of |
 """
 
@@ -59,6 +59,7 @@ class PgType:
     Attributes:
         name: `pg_type.typname`, such as `int4`, `numeric`, `mood`.
         sql: As DDL writes it, such as `integer`, `numeric(10,2)`, `crm.mood`.
+        bare: `sql` without the modifier.
         kind: `array` has an `element`; `builtin` is a plain type of `pg_catalog`.
         typmod: Its modifier, -1 for none.
         domain: A domain stood in front of it.
@@ -66,6 +67,7 @@ class PgType:
 
     name: str
     sql: str
+    bare: str
     kind: Literal["builtin", "enum", "array", "other"]
     typmod: int = -1
     element: PgType | None = None
@@ -118,9 +120,9 @@ def resolve_type(oid: int, typmod: int, sql: str, rows: Mapping[int, TypeRow]) -
     if row.array:
         element_sql = sql.removesuffix("[]")
         element = resolve_type(row.element, typmod, element_sql, rows)
-        return PgType(row.name, sql, "array", typmod, element, domain)
+        return PgType(row.name, sql, row.sql, "array", typmod, element, domain)
     kind: Literal["builtin", "enum", "other"] = "enum" if row.kind == "e" else "builtin" if row.builtin else "other"
-    return PgType(row.name, sql, kind, typmod, None, domain)
+    return PgType(row.name, sql, row.sql, kind, typmod, None, domain)
 
 
 def _numeric_modifier(row: TypeRow, typmod: int) -> str:

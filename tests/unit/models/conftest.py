@@ -9,12 +9,12 @@ import pytest
 
 from arrowload.core import registry, secret
 from arrowload.core.registry import Registration
-from arrowload.core.secret import Secret
+from arrowload.core.secret import Secret  # noqa: TC001 - msgspec resolves field types when the program runs
 from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import SourceConfig
 from arrowload.models.state_config import StateConfig
 from arrowload.models.transform_config import StepConfig
-from arrowload.models.units import ResourcePath
+from arrowload.models.units import ResourcePath  # noqa: TC001
 
 ENV = {"DB_HOST": "db.example", "DB_PORT": "5432", "DB_PASSWORD": "c4nary-p4ssword", "EMPTY": ""}
 
@@ -29,8 +29,8 @@ class DbSource(SourceConfig, frozen=True, kw_only=True):
     ratio: float = 1.0
     driver: Literal["auto", "copy", "adbc"] = "auto"
     password: Secret | None = None
-    headers: dict[str, Secret] = {}
-    limits: dict[str, int] = {}
+    headers: dict[str, Secret] = msgspec.field(default_factory=dict)
+    limits: dict[str, int] = msgspec.field(default_factory=dict)
     columns: tuple[str, ...] = ()
 
 
@@ -43,7 +43,7 @@ class SinkDestination(DestinationConfig, frozen=True, kw_only=True):
 class PlainStep(StepConfig, frozen=True, kw_only=True):
     """A step that has a mapping."""
 
-    mapping: dict[str, str] = {}
+    mapping: dict[str, str] = msgspec.field(default_factory=dict)
     value: Any = None
 
 

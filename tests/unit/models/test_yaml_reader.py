@@ -89,7 +89,7 @@ def test_an_alias_repeats_a_value():
         ("<<: {a: 1}", "merge keys"),
         ("? [a]\n: 1", "a key must be plain text"),
         ("&a x: 1", "a key must be plain text"),
-        (": 1", "a key is empty"),
+        ('"": 1', "a key is empty"),
         ("a: &x [*x]", "refers to itself"),
         ("a: *x", "no anchor `&x`"),
         ("a: 1\n---\nb: 2", "a second document"),

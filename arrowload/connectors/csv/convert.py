@@ -1,0 +1,80 @@
+"""Texts of one column into its type; what would come out changed is refused."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
+from arrowload.core.casting import CastFailure, cast_exact
+
+
+def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array:
+    """`texts` as `target`.
+
+    Args:
+        texts: A string array.
+        target: The column's type.
+        inferred: The type was inferred from a sample: what the sample's rules would not have let pass is refused,
+            such as `007` in a column of integers. A type that the recipe names takes what it can hold.
+
+    Raises:
+        CastFailure: A text does not fit; the first one.
+    """
+    converted = cast_exact(texts, target)
+    if inferred:
+        row = _first_changed(texts, target)
+        if row is not None:
+            raise CastFailure(row, texts[row].as_py(), "would not stay as it is written")
+    return converted
+
+
+def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:
+    if pa.types.is_boolean(target):
+        lengths = pc.binary_length(texts)
+        return _first(pc.or_(pc.less(lengths, 4), pc.greater(lengths, 5)))
+    if pa.types.is_integer(target):
+        return _first_unlike(texts, _suspects(texts, "0\0", "1"), INTEGER)
+    if pa.types.is_floating(target) or pa.types.is_decimal(target):
+        row = _first_unlike(texts, _suspects(texts, "00", "0:"), NUMBER)
+        return row if row is not None or pa.types.is_decimal(target) else _first_damaged(texts)
+    return None
+
+
+def _suspects(texts: pa.Array, low: str, high: str) -> pa.Array:
+    """Texts from `low` to `high`, by their bytes, with a minus before them or without; those with a plus or exponent."""
+    # Most columns have no minus, plus or exponent anywhere; one look at all bytes spares looking at each text.
+    data = texts.buffers()[2]
+    present = bytes(memoryview(data)) if data is not None else b""
+    suspects = _between(texts, low, high)
+    if b"-" in present:
+        suspects = pc.or_(suspects, _between(texts, "-" + low.rstrip("\0"), "-" + high))
+    for char in "+eE":
+        if char.encode() in present:
+            suspects = pc.or_(suspects, pc.match_substring(texts, char))
+    return suspects
+
+
+def _between(texts: pa.Array, low: str, high: str) -> pa.Array:
+    return pc.and_(pc.greater_equal(texts, low), pc.less(texts, high))
+
+
+def _first_unlike(texts: pa.Array, suspects: pa.Array, pattern: str) -> int | None:
+    """The first of `suspects` that has not the form `pattern`."""
+    rows = pc.indices_nonzero(suspects)
+    if not len(rows):
+        return None
+    unlike = _first(pc.invert(pc.match_substring_regex(texts.take(rows), pattern)))
+    return None if unlike is None else int(rows[unlike].as_py())
+
+
+def _first_damaged(texts: pa.Array) -> int | None:
+    for row in pc.indices_nonzero(pc.greater(pc.binary_length(texts), SAFE_LENGTH)).to_pylist():
+        if is_damaged_by_double(texts[row].as_py()):
+            return int(row)
+    return None
+
+
+def _first(found: pa.Array) -> int | None:
+    row = pc.index(found, True).as_py()
+    return None if row < 0 else int(row)

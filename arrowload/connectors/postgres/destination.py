@@ -1,0 +1,169 @@
+"""Postgres as a destination: rows, ledger entry and fence in one transaction."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from arrowload.connectors.postgres.orphans import end_sessions, session_name
+from arrowload.connectors.postgres.session import connect, describe_server
+from arrowload.connectors.postgres.target import find_target
+from arrowload.connectors.postgres.writer import PostgresLoadWriter
+from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
+from arrowload.core.exceptions import BusyError, ConnectorError, EngineError, OutcomeUnknownError
+from arrowload.io.sql import TableName
+from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
+    from arrowload.connectors.postgres.config import PostgresDestinationConfig
+    from arrowload.core.typing import WriteMode
+    from arrowload.io.adbc import AdbcSession
+
+# `IF NOT EXISTS` does not look far enough: of two that make the same thing at once, one gets one of these.
+_MADE_MEANWHILE: Final = ("23505", "42P06", "42P07")
+_FENCE_TRIES: Final = 5
+_ORPHANS_WAIT_S: Final = 10.0
+_OUTCOME_PATIENCE_S: Final = 2.0
+
+
+class PostgresDestination:
+    """A table of a Postgres database.
+
+    Args:
+        config: Its keys in the recipe.
+    """
+
+    def __init__(self, config: PostgresDestinationConfig) -> None:
+        self._config = config
+        self._table = TableName.parse(config.table, default_schema="public")
+        self._session: AdbcSession | None = None
+        self._epoch: int | None = None
+
+    def capabilities(self) -> DestinationCapabilities:
+        """All write modes, in transactions."""
+        return DestinationCapabilities(write_modes=frozenset({"append", "replace", "merge"}), transactional=True)
+
+    def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
+        """How rows of `schema` will be stored.
+
+        A table that is there keeps its columns and types, and gets the columns that it lacks. `replace` deletes its
+        rows and adds the new ones, so that views, grants and indexes stay; where its columns cannot hold what comes, a
+        new table with the same grants takes its place, which is refused when something else depends on the old one.
+        """
+        with self._connected() as session:
+            target = find_target(session, self._table, schema, write_mode, merge_keys)
+        return TargetFacts(
+            location=f"{describe_server(self._config)} {self._table}",
+            exists=target.exists,
+            schema=target.schema,
+            ddl=target.ddl,
+            finalize=target.description(),
+        )
+
+    def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
+        """See `TransactionalDestination.head`."""
+        with self._connected() as session:
+            return SqlLedger(session, str(self._table)).head(recipe, pipeline_id)
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
+        """See `TransactionalDestination.fence`; sessions of older epochs are ended, so that their locks are gone."""
+        with self._connected() as session:
+            self._make_ledger(session)
+            end_sessions(session, pipeline_id, below=epoch, patience_s=0, wait_s=_ORPHANS_WAIT_S)
+            self._install_fence(session, pipeline_id, recipe, epoch, owner)
+            # Those that began in between cannot commit any more, but may hold locks.
+            end_sessions(session, pipeline_id, below=epoch, patience_s=0, wait_s=_ORPHANS_WAIT_S)
+            head = SqlLedger(session, str(self._table)).head(recipe, pipeline_id)
+        if head is None:
+            raise EngineError(f"the fence of `{recipe}` is gone from the ledger as soon as it was installed")
+        self._epoch = epoch
+        return head
+
+    def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
+        """The entry of one load, from a fresh connection, when nothing of the load is running any more.
+
+        A session that lost its client may still be committing. It gets a little time, and is ended then: what the
+        ledger says after that is final.
+        """
+        self.close()
+        with self._connected() as session:
+            below = 0 if self._epoch is None else self._epoch + 1
+            ended = end_sessions(
+                session, pipeline_id, below=below, patience_s=_OUTCOME_PATIENCE_S, wait_s=_ORPHANS_WAIT_S
+            )
+            entry = SqlLedger(session, str(self._table)).find(pipeline_id, load_id)
+        if entry is None and not ended:
+            raise OutcomeUnknownError(
+                "a session of this load is still running on the server",
+                context={"pipeline_id": pipeline_id, "load_id": load_id},
+                hint="nothing was deleted; run again when it has ended",
+            )
+        return entry
+
+    def seen(self, pipeline_id: str) -> pa.Table:
+        """Row hashes that the last load left for the next."""
+        with self._connected() as session:
+            ledger = SqlLedger(session, str(self._table))
+            return ledger.seen(pipeline_id) if ledger.exists() else SEEN_SCHEMA.empty_table()
+
+    def begin(self, load: Load) -> PostgresLoadWriter:
+        """Open the transaction of a load, on a connection that carries its name."""
+        self._epoch = load.epoch
+        session = connect(self._config, session_name(load.pipeline_id, load.epoch))
+        try:
+            return PostgresLoadWriter(session, self._table, load)
+        except BaseException:
+            session.close()
+            raise
+
+    def sweep(self, pipeline_id: str, epoch: int) -> None:
+        """Nothing is left behind: what is staged lives and dies with its transaction."""
+
+    def close(self) -> None:
+        """Close the connection that is kept between calls."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @contextmanager
+    def _connected(self) -> Iterator[AdbcSession]:
+        """The connection that is kept between calls; after an error, a new one is made for the next call."""
+        if self._session is None:
+            self._session = connect(self._config, "arrowload")
+        try:
+            yield self._session
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_ledger(self, session: AdbcSession) -> None:
+        ledger = SqlLedger(session, str(self._table))
+        for left in reversed(range(_FENCE_TRIES)):
+            if ledger.exists():
+                return
+            try:
+                ledger.create()
+            except ConnectorError as exc:
+                if not left or exc.context.get("sqlstate") not in _MADE_MEANWHILE:
+                    raise
+
+    def _install_fence(self, session: AdbcSession, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
+        for _ in range(_FENCE_TRIES):
+            try:
+                SqlLedger(session, str(self._table)).install_fence(pipeline_id, recipe, epoch, owner)
+            except ConnectorError as exc:
+                # Another run was first to enter the pipeline; the next look finds its epoch.
+                if exc.context.get("sqlstate") != "23505":
+                    raise
+            else:
+                return
+        raise BusyError(
+            f"another run of `{recipe}` has just begun to load `{self._table}`",
+            context={"recipe": recipe, "table": str(self._table)},
+            hint="run again when it has ended",
+        )

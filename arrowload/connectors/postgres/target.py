@@ -1,0 +1,319 @@
+"""How a load will be stored: in a table that is there, in one that is altered, or in one that is made."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import pyarrow as pa
+
+from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
+from arrowload.connectors.postgres.binding import TargetColumn, bind_column, holds_all, new_column
+from arrowload.connectors.postgres.catalogue import Relation, find_table
+from arrowload.core.exceptions import RecipeError
+from arrowload.io.sql import TableName, quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowload.core.typing import WriteMode
+    from arrowload.io.adbc import AdbcSession
+
+# copy: rows go straight into the target. stage: into a temporary table, and from there at the end.
+Way: TypeAlias = Literal["copy", "stage"]
+
+STAGING: Final = TableName("pg_temp", "_arrowload_staging")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a load does to its table; made from the catalogue alone.
+
+    Attributes:
+        table: The target.
+        exists: It is there.
+        columns: Those that the load fills.
+        write_mode, merge_keys: Of the load.
+        way: Where rows go first.
+        rebuilt: `replace` puts a new table in the place of the old one, since its columns differ.
+        ddl: What makes or alters the table.
+        grants: What the new table is granted, when it is rebuilt.
+    """
+
+    table: TableName
+    exists: bool
+    columns: tuple[TargetColumn, ...]
+    write_mode: WriteMode
+    merge_keys: tuple[str, ...]
+    way: Way
+    rebuilt: bool = False
+    ddl: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What the destination wants to be handed."""
+        return pa.schema([pa.field(column.name, column.type) for column in self.columns])
+
+    @property
+    def filled(self) -> TableName:
+        """The table that rows end up in before the last step."""
+        return _made_name(self.table) if self.rebuilt else self.table
+
+    def prepare(self) -> tuple[str, ...]:
+        """What comes before rows go into the target: before the first row of a `copy`, at the end of a `stage`."""
+        return (*self.ddl, *self._emptying())
+
+    def staging_ddl(self, extra: pa.Schema) -> str:
+        """The temporary table, with the columns of `extra` (cursor and ordinal of a merge) after the load's own."""
+        columns = [*self.columns, *(new_column(field) for field in extra)]
+        items = ", ".join(f"{quote_identifier(column.name)} {column.staged}" for column in columns)
+        return f"CREATE TEMPORARY TABLE {quote_identifier(STAGING.table)} ({items}) ON COMMIT DROP"
+
+    def drop_losers(self, *, has_cursor: bool) -> str:
+        """Of staged rows with equal keys, keeps the one with the greatest cursor, then ordinal."""
+        keys = ", ".join(self._key_values("s"))
+        cursor = f"s.{quote_identifier(CURSOR_COLUMN)} DESC NULLS LAST, " if has_cursor else ""
+        return (
+            f"DELETE FROM {STAGING.sql()} AS lost USING (SELECT s.ctid AS place, row_number() OVER"
+            f" (PARTITION BY {keys} ORDER BY {cursor}s.{quote_identifier(ORDINAL_COLUMN)} DESC) AS rank"
+            f" FROM {STAGING.sql()} AS s) AS ranked WHERE ranked.rank > 1 AND lost.ctid = ranked.place"
+        )
+
+    def lock(self) -> str | None:
+        """Keeps other writers, and changes of the table, out until the commit; readers are not kept."""
+        if not self.exists or self.rebuilt:
+            return None
+        mode = "ROW EXCLUSIVE" if self.write_mode == "append" else "SHARE ROW EXCLUSIVE"
+        return f"LOCK TABLE {self.table.sql()} IN {mode} MODE"
+
+    def apply(self) -> tuple[str, ...]:
+        """What brings staged rows into the target; each statement says how many rows it updated or added."""
+        insert = f"INSERT INTO {self.filled.sql()} ({self._names()}) OVERRIDING SYSTEM VALUE SELECT {self._values()}"
+        rows = f"FROM {STAGING.sql()} AS s"
+        if self.write_mode != "merge":
+            return (f"{insert} {rows}",)
+        match = " AND ".join(
+            f"t.{quote_identifier(key)} = {value}"
+            for key, value in zip(self.merge_keys, self._key_values("s"), strict=True)
+        )
+        others = [column for column in self.columns if column.name not in self.merge_keys]
+        settings = ", ".join(f"{quote_identifier(column.name)} = {column.value('s')}" for column in others)
+        update = (f"UPDATE {self.filled.sql()} AS t SET {settings} {rows} WHERE {match}",) if others else ()
+        absent = f"NOT EXISTS (SELECT FROM {self.filled.sql()} AS t WHERE {match})"
+        return (*update, f"{insert} {rows} WHERE {absent}")
+
+    def publish(self) -> tuple[str, ...]:
+        """What puts a rebuilt table in the place of the old one."""
+        if not self.rebuilt:
+            return ()
+        rename = f"ALTER TABLE {self.filled.sql()} RENAME TO {quote_identifier(self.table.table)}"
+        return (f"DROP TABLE {self.table.sql()}", rename, *self.grants)
+
+    def description(self) -> tuple[str, ...]:
+        """The steps that bring rows into the target and show them, for people."""
+        lock = self.lock()
+        copy = f"COPY {self.filled.sql()} ({self._names()}) FROM STDIN (FORMAT binary)"
+        rows = (copy,) if self.way == "copy" else self.apply()
+        return (*((lock,) if lock else ()), *self._emptying(), *rows, *self.publish())
+
+    def _emptying(self) -> tuple[str, ...]:
+        # Not TRUNCATE: readers of an older snapshot would find the table empty.
+        empties = self.write_mode == "replace" and self.exists and not self.rebuilt
+        return (f"DELETE FROM {self.table.sql()}",) if empties else ()
+
+    def _names(self) -> str:
+        return ", ".join(quote_identifier(column.name) for column in self.columns)
+
+    def _values(self) -> str:
+        return ", ".join(column.value("s") for column in self.columns)
+
+    def _key_values(self, row: str) -> list[str]:
+        columns = {column.name: column for column in self.columns}
+        return [columns[key].value(row) for key in self.merge_keys]
+
+
+def find_target(
+    session: AdbcSession, table: TableName, schema: pa.Schema, write_mode: WriteMode, merge_keys: Sequence[str]
+) -> Target:
+    """How rows of `schema` will be stored; changes nothing.
+
+    Raises:
+        RecipeError: A column, a type or the table itself does not take them.
+    """
+    _check_keys(schema, merge_keys)
+    relation = find_table(session, table)
+    if relation is None:
+        return _made(table, schema, write_mode, tuple(merge_keys))
+    if relation.kind not in "rpf":
+        raise RecipeError(
+            f"`{table}` is a view", context={"table": str(table)}, hint="load the table behind it, or another name"
+        )
+    if write_mode == "replace" and not _keeps(relation, schema):
+        _refuse_to_rebuild(session, table, relation)
+        return _made(table, schema, write_mode, tuple(merge_keys), grants=_grants(session, table, relation))
+    if write_mode == "replace":
+        _refuse_cascades(session, table, relation)
+    _refuse_missing(table, relation, schema)
+    columns, ddl = _bound(table, relation, schema)
+    casts = any(column.cast for column in columns)
+    direct = not (casts or ddl or merge_keys) and _counts_rows(session, relation)
+    way: Way = "copy" if direct else "stage"
+    return Target(table, True, columns, write_mode, tuple(merge_keys), way, ddl=ddl)
+
+
+def _made(
+    table: TableName,
+    schema: pa.Schema,
+    write_mode: WriteMode,
+    merge_keys: tuple[str, ...],
+    grants: tuple[str, ...] | None = None,
+) -> Target:
+    """A new table, with the merge keys as its primary key, so that merging finds rows fast."""
+    columns = tuple(new_column(field) for field in schema)
+    rebuilt = grants is not None
+    name = _made_name(table) if rebuilt else table
+    items = [f"{quote_identifier(column.name)} {column.staged}" for column in columns]
+    if merge_keys:
+        items.append(f"PRIMARY KEY ({', '.join(map(quote_identifier, merge_keys))})")
+    create = f"CREATE TABLE {name.sql()} ({', '.join(items)})"
+    schema_ddl = () if rebuilt else (f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(table.schema)}",)
+    way: Way = "stage" if merge_keys else "copy"
+    return Target(table, rebuilt, columns, write_mode, merge_keys, way, rebuilt, (*schema_ddl, create), grants or ())
+
+
+def _made_name(table: TableName) -> TableName:
+    return TableName(table.schema, f"_arrowload_{hashlib.blake2b(table.table.encode(), digest_size=8).hexdigest()}")
+
+
+def _bound(table: TableName, relation: Relation, schema: pa.Schema) -> tuple[tuple[TargetColumn, ...], tuple[str, ...]]:
+    """The columns of a table that is there, and what adds those that it lacks."""
+    columns, ddl = [], []
+    for field in schema:
+        there = relation.column(field.name)
+        columns.append(new_column(field) if there is None else bind_column(there, field.type))
+        if there is None:
+            new = f"{quote_identifier(field.name)} {columns[-1].staged}"
+            ddl.append(f"ALTER TABLE {table.sql()} ADD COLUMN {new}")
+    return tuple(columns), tuple(ddl)
+
+
+def _keeps(relation: Relation, schema: pa.Schema) -> bool:
+    """Whether a replaced table can stay as it is: each column is there and holds all that may come."""
+    if any(
+        column.not_null and not column.has_default and column.name not in schema.names for column in relation.columns
+    ):
+        return False
+    for field in schema:
+        there = relation.column(field.name)
+        if there is None:
+            return False
+        try:
+            if not holds_all(field.type, bind_column(there, field.type).type):
+                return False
+        except RecipeError:
+            return False
+    return True
+
+
+def _demanded(relation: Relation, schema: pa.Schema) -> list[str]:
+    """Columns that each row must bring and `schema` lacks."""
+    columns = [column.name for column in relation.columns if column.not_null and not column.has_default]
+    return [name for name in columns if name not in schema.names]
+
+
+def _refuse_missing(table: TableName, relation: Relation, schema: pa.Schema) -> None:
+    if missing := _demanded(relation, schema):
+        near = difflib.get_close_matches(missing[0], schema.names, n=1)
+        raise RecipeError(
+            f"the table `{table}` demands column `{missing[0]}`, which the recipe does not load",
+            context={"table": str(table), "columns": missing},
+            hint=f"is it `{near[0]}` under another name?" if near else "load it, or give it a default in the table",
+        )
+
+
+def _check_keys(schema: pa.Schema, merge_keys: Sequence[str]) -> None:
+    for key in merge_keys:
+        if key not in schema.names:
+            raise RecipeError(
+                f"the merge key `{key}` is not among the columns",
+                context={"column": key, "columns": schema.names},
+                hint=f"there are: {', '.join(schema.names)}",
+            )
+        if schema.field(key).type == pa.json_():
+            raise RecipeError(
+                f"`{key}` is json, which Postgres cannot compare, and so is no merge key",
+                context={"column": key},
+                hint="cast it to `text` in a transform step",
+            )
+
+
+def _counts_rows(session: AdbcSession, relation: Relation) -> bool:
+    """Whether the server counts the rows of a COPY into this very table, and nothing stands between.
+
+    Of a partitioned table the parts are counted; a trigger or a rule may keep rows out.
+    """
+    triggers = f"EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {relation.oid} AND NOT tgisinternal)"
+    rules = f"(SELECT relhasrules FROM pg_catalog.pg_class WHERE oid = {relation.oid})"
+    ((between, counted),) = session.execute(
+        f"SELECT {triggers} OR {rules} AS a, current_setting('track_counts') = 'on' AS b"
+    )
+    return relation.kind == "r" and bool(counted) and not between
+
+
+def _refuse_cascades(session: AdbcSession, table: TableName, relation: Relation) -> None:
+    """A replace deletes the old rows: foreign keys must not carry that into other tables."""
+    found = session.execute(
+        "SELECT conrelid::regclass::text FROM pg_catalog.pg_constraint"
+        f" WHERE confrelid = {relation.oid} AND conrelid <> confrelid AND confdeltype IN ('c', 'n', 'd')"
+    )
+    if found:
+        raise RecipeError(
+            f"rows of `{found[0][0]}` would go, or change, with those of `{table}`, which a replace deletes",
+            context={"table": str(table), "referenced_by": [name for (name,) in found]},
+            hint="use `write_mode: merge`, or take the ON DELETE action off the foreign key",
+        )
+
+
+def _refuse_to_rebuild(session: AdbcSession, table: TableName, relation: Relation) -> None:
+    """A new table takes the place of the old one only where nothing but indexes and grants hangs on that."""
+    oid = relation.oid
+    checks = {
+        "a view": "FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
+        f" AND d.refobjid = {oid} AND d.deptype = 'n'",
+        "a foreign key": f"FROM pg_constraint WHERE confrelid = {oid} AND conrelid <> {oid}",
+        "a trigger": f"FROM pg_trigger WHERE tgrelid = {oid} AND NOT tgisinternal",
+        "a publication": f"FROM pg_publication_rel WHERE prrelid = {oid}",
+        "a policy": f"FROM pg_policy WHERE polrelid = {oid}",
+        "a partition or child": f"FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}",
+    }
+    answers = ", ".join(f"EXISTS (SELECT {sql}) AS c{i}" for i, sql in enumerate(checks.values()))
+    found = [what for what, there in zip(checks, session.execute(f"SELECT {answers}")[0], strict=True) if there]
+    if found or relation.kind != "r":
+        raise RecipeError(
+            f"`{table}` has other columns or types than the recipe loads, and cannot be made anew:"
+            f" {found[0] if found else 'its kind'} depends on it",
+            context={"table": str(table), "depends": found},
+            hint="alter the table by hand, or load what it has columns for",
+        )
+
+
+def _grants(session: AdbcSession, table: TableName, relation: Relation) -> tuple[str, ...]:
+    """The grants of the old table, as statements for the new one; run when it has its name."""
+    rows = session.execute(
+        "SELECT a.privilege_type AS p, a.is_grantable AS g,"
+        " CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS r"
+        " FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a"
+        f" WHERE c.oid = {relation.oid} AND a.grantee <> c.relowner"
+    )
+    return tuple(
+        f"GRANT {privilege} ON {table.sql()} TO {grantee}{' WITH GRANT OPTION' if grantable else ''}"
+        for privilege, grantable, grantee in rows
+    )
+
+
+def server_count(table_oid_of: TableName) -> str:
+    """The query for how many rows this transaction has put into a table, as the server counts them."""
+    return f"SELECT pg_stat_get_xact_tuples_inserted({quote_literal(table_oid_of.sql())}::regclass)::int8 AS n"

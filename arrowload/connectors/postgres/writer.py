@@ -1,0 +1,203 @@
+"""One load into Postgres: one transaction of one connection, from the first row to the commit."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from arrowload.connectors.base import LedgerEntry, Load, Sealed
+from arrowload.connectors.postgres.checks import checked
+from arrowload.connectors.postgres.errors import leaves_outcome_open
+from arrowload.connectors.postgres.target import STAGING, Target, find_target, server_count
+from arrowload.connectors.sql_ledger import SqlLedger
+from arrowload.core.exceptions import (
+    ConnectorError,
+    DataError,
+    EngineError,
+    OutcomeUnknownError,
+    TransientConnectorError,
+)
+from arrowload.core.failpoint import failpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arrowload.io.adbc import AdbcSession
+    from arrowload.io.sql import TableName
+
+# What two loads see that make the same table at once.
+_MADE_MEANWHILE = ("23505", "42P06", "42P07")
+
+
+class PostgresLoadWriter:
+    """Copies into the target itself where rows need no more than adding, else into a temporary table first.
+
+    Other sessions see none of it before the commit. What a crash, a kill or a lost connection leaves is rolled back
+    by the server.
+
+    Args:
+        session: A connection of its own; closed at the end.
+        table: The target.
+        load: What is loaded.
+    """
+
+    def __init__(self, session: AdbcSession, table: TableName, load: Load) -> None:
+        self._session = session
+        self._table = table
+        self._load = load
+        self._ledger = SqlLedger(session, str(table))
+        self._staged = 0
+        self._has_staging = False
+        session.run("BEGIN ISOLATION LEVEL READ COMMITTED")
+        # An answered commit must outlive a crash of the server, whatever its default is.
+        current = "current_setting('synchronous_commit')"
+        session.execute(f"SELECT set_config('synchronous_commit', 'on', true) AS s WHERE {current} = 'off'")
+        self._target = self._locked_target() if self._find_target().way == "copy" else self._find_target()
+        self._prepare()
+
+    def stage(self, stream: pa.RecordBatchReader) -> None:
+        """Copy the rows of `stream` into the target or into staging."""
+        extra = stream.schema.names[len(self._load.schema) :]
+        columns = pa.schema([field for field in stream.schema if field.name not in extra])
+        if not columns.equals(self._target.schema):
+            raise EngineError(
+                "the rows do not have the schema that the destination asked for",
+                context={"rows": str(columns), "asked_for": str(self._target.schema)},
+            )
+        into = self._target.filled
+        if self._target.way == "stage":
+            into = STAGING
+            self._make_staging(pa.schema([stream.schema.field(name) for name in extra]))
+        self._staged += self._copy(stream, into)
+
+    def seal(self) -> Sealed:
+        """Have the server count; of rows with equal merge keys the losers are dropped from staging here."""
+        detail: dict[str, object] = {"way": self._target.way, "table": str(self._target.filled)}
+        if self._target.way == "copy":
+            rows = int(self._session.execute(server_count(self._target.filled))[0][0])
+        elif not self._has_staging:
+            rows = 0
+        else:
+            rows = int(self._session.execute(f"SELECT count(*) FROM {STAGING.sql()}")[0][0])
+        if rows != self._staged:
+            raise TransientConnectorError(
+                f"the server holds {rows} rows of {self._staged} that were sent",
+                context={"table": str(self._table), "rows_sent": self._staged, "rows_held": rows},
+            )
+        duplicates = 0
+        if self._has_staging and self._load.merge_keys:
+            duplicates = self._session.run(self._target.drop_losers(has_cursor=self._load.has_cursor))
+        if self._has_staging:
+            self._session.run(f"ANALYZE {STAGING.sql()}")
+        return Sealed(rows_staged=rows, rows_duplicate=duplicates, detail=detail)
+
+    def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Apply, enter in the ledger, check the fence, commit."""
+        try:
+            self._apply(entry.rows_written)
+            failpoint("finalize.applied")
+            self._ledger.insert(entry, seen)
+            failpoint("finalize.ledger")
+            self._ledger.check_fence(entry)
+            failpoint("finalize.fenced")
+        except BaseException:
+            self.abort()
+            raise
+        self._commit()
+
+    def abort(self) -> None:
+        """Roll back and close."""
+        with suppress(ConnectorError):
+            self._session.run("ROLLBACK")
+        self._session.close()
+
+    def _prepare(self) -> None:
+        if self._target.way == "stage":
+            return
+        try:
+            for statement in self._target.prepare():
+                self._session.run(statement)
+        except ConnectorError as exc:
+            if exc.context.get("sqlstate") in _MADE_MEANWHILE:
+                raise TransientConnectorError(
+                    f"`{self._table}` is being made by another load", context=exc.context
+                ) from exc
+            raise
+
+    def _find_target(self) -> Target:
+        target = find_target(
+            self._session, self._table, self._load.schema, self._load.write_mode, self._load.merge_keys
+        )
+        if not target.schema.equals(self._load.schema):
+            raise TransientConnectorError(
+                f"`{self._table}` was altered since the load was planned",
+                context={"planned": str(self._load.schema), "now": str(target.schema)},
+                hint="run again",
+            )
+        return target
+
+    def _locked_target(self) -> Target:
+        """The target again, now that nobody can alter it."""
+        target = self._find_target()
+        if lock := target.lock():
+            self._session.run(lock)
+            target = self._find_target()
+        return target
+
+    def _make_staging(self, extra: pa.Schema) -> None:
+        if not self._has_staging:
+            self._session.run(self._target.staging_ddl(extra))
+            self._has_staging = True
+
+    def _copy(self, stream: pa.RecordBatchReader, into: TableName) -> int:
+        failure: list[BaseException] = []
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from checked(iter(stream))
+            except BaseException as exc:
+                failure.append(exc)
+                raise
+
+        try:
+            return self._session.ingest(into, pa.RecordBatchReader.from_batches(stream.schema, batches()))
+        except ConnectorError as exc:
+            # The driver knows an error of the stream only as text.
+            raise (failure[0] if failure else exc) from exc
+
+    def _apply(self, rows: int) -> None:
+        if self._target.way == "copy":
+            self._run_all(self._target.publish())
+            return
+        planned, self._target = self._target, self._locked_target()
+        if self._target != planned:
+            raise TransientConnectorError(f"`{self._table}` was altered while rows were staged", hint="run again")
+        self._make_staging(pa.schema([]))
+        self._run_all(self._target.prepare())
+        touched = sum(self._session.run(statement) for statement in self._target.apply())
+        # A merge into a key that the table holds twice updates both.
+        if touched < rows:
+            raise DataError(
+                f"a trigger or rule of `{self._table}` kept {rows - touched} rows out",
+                context={"table": str(self._table), "rows_staged": rows, "rows_stored": touched},
+                hint="let the trigger pass the rows, or load another table",
+            )
+        self._run_all(self._target.publish())
+
+    def _run_all(self, statements: tuple[str, ...]) -> None:
+        for statement in statements:
+            self._session.run(statement)
+
+    def _commit(self) -> None:
+        try:
+            self._session.run("COMMIT")
+        except ConnectorError as exc:
+            if leaves_outcome_open(exc):
+                raise OutcomeUnknownError(
+                    "the connection was lost while Postgres committed", context={"load_id": self._load.load_id}
+                ) from exc
+            raise
+        finally:
+            self._session.close()
