@@ -63,6 +63,9 @@ test: lint types test-rust test-python  ## Lints, types and all tests but the sl
 test-all: lint types test-rust data  ## Every test, the slow ones too.
 	$(BIN)/python -m pytest -n $(JOBS)
 
+bench: setup  ## Time TPC-H lineitem through the main routes, and compare every value.
+	$(BIN)/python -m bench.end_to_end.lineitem
+
 lock:  ## Write requirements.lock anew from pyproject.toml.
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,9 +12,10 @@ import rich_click as click
 from arrowload.cli.dotenv import environment
 from arrowload.cli.failures import OutputFileError
 from arrowload.cli.output import ConsoleOutput, Output
+from arrowload.core.exceptions import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from arrowload.models.loader import RecipeLoader
     from arrowload.models.recipe import Recipe
@@ -57,13 +59,21 @@ def loader_for(recipe: Path) -> RecipeLoader:
     return RecipeLoader(env=environment(recipe))
 
 
-def load_recipe(recipe: Path, variables: dict[str, str]) -> Recipe:
-    """The recipe in a file.
+@contextmanager
+def opened_recipe(recipe: Path, variables: dict[str, str]) -> Iterator[Recipe]:
+    """The recipe in a file; errors about it that are raised inside say where in the file, too.
 
     Raises:
         RecipeError: It cannot be used as written.
     """
-    return loader_for(recipe).load(recipe, cli_vars=variables)
+    loader = loader_for(recipe)
+    loaded = loader.load(recipe, cli_vars=variables)
+    try:
+        yield loaded
+    except RecipeError as exc:
+        from arrowload.cli.locate import locate
+
+        raise locate(exc, lambda: loader.resolve(recipe, variables)) from exc
 
 
 def write_data(text: str) -> None:

@@ -42,8 +42,12 @@ def received_signal() -> int | None:
 
 
 def stop_if_interrupted(_: object = None) -> None:
-    """Raise `Interrupted` when a signal came whose exception was lost in a driver."""
-    if _received and threading.current_thread() is threading.main_thread():
+    """Raise `Interrupted`, on whatever thread, when a signal came whose exception was lost.
+
+    DuckDB may drop what a handler raises while it runs a query in the main thread. A run that calls this at each event
+    ends at the next batch all the same.
+    """
+    if _received:
         raise Interrupted
 
 

@@ -230,7 +230,10 @@ class _Parser:
         self._expect(":")
         field_type = self.type()
         plain = name[1:-1].replace('""', '"') if name.startswith('"') else name
-        return pa.field(plain, field_type, nullable=not self._take(r"not\s+null"))
+        required = self._take(r"not\s+null") is not None
+        if required and pa.types.is_null(field_type):
+            raise self._error(f"`{self.text}` is no type", f"`{plain}` can hold nothing but NULL")
+        return pa.field(plain, field_type, nullable=not required)
 
     def _sized(self, name: str, numbers: list[int]) -> pa.DataType:
         if name == "binary" and len(numbers) == 1 and numbers[0] > 0:

@@ -6,7 +6,7 @@ that reads ten rows more than the rows do.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from arrowload.io.sql import TableName
 
-Translate: TypeAlias = "Callable[[Error], Exception]"
+Translate: TypeAlias = "Callable[[Error, AdbcConnection | None], Exception]"
 
 
 class AdbcSession:
@@ -30,21 +30,21 @@ class AdbcSession:
     The driver is left in its autocommit mode, so that a transaction is what `BEGIN` and `COMMIT` say it is.
 
     Args:
-        database: The driver, told where to connect to; closed with the session.
-        translate: Makes one of our errors from one of the driver's.
+        open_database: Loads the driver and tells it where to connect to; some connect at once.
+        translate: Makes one of our errors from one of the driver's, and the connection that it came from.
     """
 
-    def __init__(self, database: AdbcDatabase, translate: Translate) -> None:
-        self._database = database
+    def __init__(self, open_database: Callable[[], AdbcDatabase], translate: Translate) -> None:
         self._translate = translate
         self._streams: list[AdbcStream] = []
-        try:
-            with self._translated():
-                self._connection = AdbcConnection(database)
-        except BaseException:
-            database.close()
-            raise
-        self._open = True
+        self._connection: AdbcConnection | None = None
+        with self._translated():
+            self._database = open_database()
+            try:
+                self._connection = AdbcConnection(self._database)
+            except BaseException:
+                self._database.close()
+                raise
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement; its rows, if it has any, as Python values."""
@@ -67,7 +67,7 @@ class AdbcSession:
     def stream(self, sql: str, options: Mapping[str, str] | None = None) -> AdbcStream:
         """Start one query; until its stream is closed the session can run nothing else."""
         with self._translated():
-            stream = AdbcStream(AdbcStatement(self._connection), sql, options or {}, self._translate)
+            stream = AdbcStream(self._connection, sql, options or {}, self._translate)
         self._streams = [other for other in self._streams if other.is_open]
         self._streams.append(stream)
         return stream
@@ -99,20 +99,14 @@ class AdbcSession:
             count: int = statement.execute_update()
             return count
 
-    def option(self, key: str) -> str:
-        """The value of one of the driver's connection options."""
-        with self._translated():
-            value: str = self._connection.get_option(key)
-            return value
-
     def close(self) -> None:
         """End what is running and close the connection; an open transaction is rolled back by the server."""
-        if not self._open:
+        if self._connection is None:
             return
-        self._open = False
         for stream in self._streams:
             stream.close()
         self._connection.close()
+        self._connection = None
         self._database.close()
 
     @contextmanager
@@ -120,14 +114,17 @@ class AdbcSession:
         try:
             yield
         except Error as exc:
-            raise self._translate(exc) from exc
+            raise self._translate(exc, self._connection) from exc
 
 
 class AdbcStream:
     """The rows of one query as they come: iterate over its batches, then close it."""
 
-    def __init__(self, statement: AdbcStatement, sql: str, options: Mapping[str, str], translate: Translate) -> None:
-        self._statement = statement
+    def __init__(
+        self, connection: AdbcConnection | None, sql: str, options: Mapping[str, str], translate: Translate
+    ) -> None:
+        self._connection = connection
+        self._statement = statement = AdbcStatement(connection)
         self._translate = translate
         self._drained = False
         self.is_open = True
@@ -146,7 +143,7 @@ class AdbcStream:
         try:
             yield from self._reader
         except Error as exc:
-            raise self._translate(exc) from exc
+            raise self._translate(exc, self._connection) from exc
         self._drained = True
 
     def close(self) -> None:
@@ -155,7 +152,9 @@ class AdbcStream:
             return
         self.is_open = False
         if not self._drained:
-            self._statement.cancel()
+            # A server that is gone takes no cancel; closing ends what is left on this side.
+            with suppress(Error):
+                self._statement.cancel()
         self._reader.close()
         self._statement.close()
 

@@ -9,7 +9,7 @@ import msgspec
 
 from arrowload.core import registry
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.secret import Secret, register_secret
+from arrowload.core.secret import Secret
 from arrowload.models.decode_errors import explain, parse_message
 from arrowload.models.destination_config import DestinationConfig, PluginDestinationConfig
 from arrowload.models.inheritance import unknown_key_hint
@@ -17,6 +17,7 @@ from arrowload.models.origins import LocatedDict, LocatedList, Path, one_line, o
 from arrowload.models.recipe import Recipe
 from arrowload.models.runtime_config import RuntimeConfig
 from arrowload.models.scalars import parse_scalar
+from arrowload.models.secrets import plain, reference_of, register_parts
 from arrowload.models.source_config import CursorIncremental, PluginSourceConfig, SourceConfig
 from arrowload.models.state_config import PluginStateConfig, StateConfig
 from arrowload.models.structs import secret_paths
@@ -267,48 +268,6 @@ class Decoder:
             raise self._error(
                 ("source", "incremental", "null_cursor"), problem, "use `write_mode: merge`, or `exclude`"
             )
-
-
-# ---------------------------------------------------------------- plain values
-
-
-def plain(value: Any, keep: set[Path] | frozenset[Path] = frozenset(), path: Path = ()) -> Any:
-    """`value` in dicts, lists and strs proper; strings at the paths to `keep` still know their template."""
-    if isinstance(value, dict):
-        return {key: plain(item, keep, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item, keep, (*path, i)) for i, item in enumerate(value)]
-    return str(value) if isinstance(value, str) and path not in keep else value
-
-
-def reference_of(value: Any) -> str | None:
-    """The template of a secret, when it gives nothing away, else None.
-
-    It gives nothing away when all of it comes from the environment, or when it is a URL whose written part holds no
-    password.
-    """
-    template = getattr(value, "template", None)
-    if template is None:
-        return None
-    written = re.sub(r"\{\{.*?\}\}", "", template)
-    if not written:
-        return str(template)
-    url = re.fullmatch(r"[A-Za-z][\w+.-]*://(?:[^:@/?]*:?@)?[^@?]*(?:\?(?P<query>.*))?", written)
-    if url is None or re.search(r"(?i)(pass|pwd|secret|token|key|sig)[^=&]*=[^&]", url["query"] or ""):
-        return None
-    return str(template)
-
-
-def register_parts(value: Any) -> None:
-    """Have a secret, and each value of the environment that it holds, masked from now on.
-
-    Parts of fewer than four characters are left alone: masking a database called `db` would shred every message.
-    """
-    if isinstance(value, str):
-        register_secret(str(value))
-    for part in getattr(value, "secrets", ()):
-        if len(part) >= 4:
-            register_secret(part)
 
 
 def _get(value: Any, path: Path) -> Any:

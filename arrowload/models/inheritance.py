@@ -50,7 +50,6 @@ class Assembly:
         """
         chain = [_Entry(entry.resolve(), display_name(entry))] if entry else []
         self._lay(leaf, folder, chain)
-        self._merged.origin = leaf.origin
         return self._merged
 
     def _lay(self, layer: LocatedDict, folder: Path, chain: list[_Entry]) -> None:

@@ -41,7 +41,7 @@ class _Parser:
     def document(self) -> Any:
         if not self._peek():
             raise recipe_error("the file is empty", self._at(), hint="write at least `name` and `source`")
-        value = self._value(0)
+        value, _ = self._value(0)
         if self._peek():
             raise self._unexpected("the end of the file")
         return value
@@ -70,20 +70,21 @@ class _Parser:
         self._end += 1
         return found
 
-    def _value(self, depth: int) -> Any:
+    def _value(self, depth: int) -> tuple[Any, Origin]:
         first = self._peek()
-        self._budget.spend(self._at())
+        at = self._at()
+        self._budget.spend(at)
         if first == "{":
-            return self._object(depth + 1)
+            return self._object(at, depth + 1), at
         if first == "[":
-            return self._array(depth + 1)
+            return self._array(at, depth + 1), at
         if first == '"':
-            return self._string()
-        return self._word()
+            return self._string(at), at
+        return self._word(), at
 
-    def _object(self, depth: int) -> LocatedDict:
-        check_depth(depth, self._at())
-        mapping = LocatedDict(self._at())
+    def _object(self, at: Origin, depth: int) -> LocatedDict:
+        check_depth(depth, at)
+        mapping = LocatedDict(at)
         self._end += 1
         if self._peek() == "}":
             self._end += 1
@@ -98,33 +99,30 @@ class _Parser:
             raise self._unexpected("a key in double quotes")
         key_at = self._at()
         self._budget.spend(key_at)
-        key = str(self._string())
+        key = str(self._string(key_at))
         if key in mapping:
             first = mapping.keys_at[key].line
             raise recipe_error(
                 f"duplicate key `{one_line(key)}`", key_at, hint=f"it stands in line {first} already; keep one of them"
             )
         self._take(":", "`:`")
-        self._peek()
-        value_at = self._at()
-        mapping.put(key, self._value(depth), key_at, value_at)
+        value, value_at = self._value(depth)
+        mapping.put(key, value, key_at, value_at)
 
-    def _array(self, depth: int) -> LocatedList:
-        check_depth(depth, self._at())
-        items = LocatedList(self._at())
+    def _array(self, at: Origin, depth: int) -> LocatedList:
+        check_depth(depth, at)
+        items = LocatedList(at)
         self._end += 1
         if self._peek() == "]":
             self._end += 1
             return items
         while True:
-            self._peek()
-            at = self._at()
-            items.put(self._value(depth), at)
+            items.put(*self._value(depth))
             if self._take(",]", "`,` or `]`") == "]":
                 return items
 
-    def _string(self) -> str:
-        start, at = self._end, self._at()
+    def _string(self, at: Origin) -> str:
+        start = self._end
         try:
             value, self._end = scanstring(self._text, start + 1, True)
             value.encode()

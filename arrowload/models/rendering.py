@@ -19,7 +19,8 @@ from arrowload.models.origins import (
     one_line,
     recipe_error,
 )
-from arrowload.models.templates import TemplateError, UndefinedError, Value, render
+from arrowload.models.template_grammar import TemplateError
+from arrowload.models.templates import UndefinedError, Value, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

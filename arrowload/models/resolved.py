@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from arrowload.core.secret import MASK, mask
-from arrowload.models.decoder import Decoder, Section, reference_of, register_parts
+from arrowload.models.decoder import Decoder, Section
 from arrowload.models.origins import LocatedDict, Path, copy, format_path, leaves
 from arrowload.models.scalars import parse_scalar
+from arrowload.models.secrets import reference_of, register_parts
 from arrowload.models.structs import secret_paths
 
 

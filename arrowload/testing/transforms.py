@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class TransformConformance:
     """The suite.
 
-    A subclass gives the fixtures `step` and `batch`: a step, and rows that it can handle, among them some with nulls and,
-    for a step that drops rows, some that it drops and some that it keeps. The suite puts columns beside those rows
-    which the step knows nothing of.
+    A subclass gives the fixtures `step` and `batch`: a step, and rows that it can handle, among them some with nulls
+    and, for a step that drops rows, some that it drops and some that it keeps. The suite puts columns beside those
+    rows which the step knows nothing of.
 
     Attributes:
         changes: Output columns whose values the step makes or changes; all others must come out as they went in.
@@ -115,11 +115,11 @@ class TransformConformance:
 
     def test_the_input_is_left_alone(self, bound: BoundPipeline, rows: pa.RecordBatch) -> None:
         """The batch that went in has the same values afterwards."""
-        before = pa.ipc.read_record_batch(rows.serialize(), rows.schema)
+        before = repr_values(rows)
 
         bound.apply(rows)
 
-        assert same_values(rows, before)
+        assert repr_values(rows) == before
 
     def test_several_threads_may_use_it(self, bound: BoundPipeline, rows: pa.RecordBatch) -> None:
         """One bound pipeline gives the same rows to every thread."""

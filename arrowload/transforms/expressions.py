@@ -269,8 +269,9 @@ def _guards(text: str, tree: Any, frame: pl.LazyFrame, reached: pl.Expr) -> Iter
 def _own_guards(text: str, tree: Any, frame: pl.LazyFrame) -> Iterator[Guard]:
     ((node, body),) = tree.items()
     if node == "Cast":
+        value = _expr(body["expr"])
         yield from _cast_guards(
-            _expr(body["expr"]), _dtype(text, _expr(body["expr"]), frame), _expr(tree), _dtype(text, _expr(tree), frame)
+            text, (value, _dtype(text, value, frame)), (_expr(tree), _dtype(text, _expr(tree), frame))
         )
         return
     operator, operands = _operation(tree)
@@ -284,10 +285,7 @@ def _own_guards(text: str, tree: Any, frame: pl.LazyFrame) -> Iterator[Guard]:
             yield Guard(_is_minimum(values[0], types[0]), _overflow(types[0]))
         case "+" | "-" | "*":
             yield _overflow_guard(text, operator, values, [*types, result], _expr(tree))
-        case "//":
-            yield zero
-            yield Guard(_is_minimum(values[0], result) & (values[1] == -1), _overflow(result))
-        case "/" | "%":
+        case "/" | "//" | "%":
             yield zero
         case "pow" if result.is_integer():
             yield Guard(values[1] < 0, "a negative power of an integer is none")
@@ -295,13 +293,17 @@ def _own_guards(text: str, tree: Any, frame: pl.LazyFrame) -> Iterator[Guard]:
             yield Guard(values[0].cast(pl.Float64).pow(values[1].cast(pl.Float64)).abs() >= limit, _overflow(result))
 
 
-def _cast_guards(value: pl.Expr, source: pl.DataType, made: pl.Expr, target: pl.DataType) -> Iterator[Guard]:
+def _cast_guards(text: str, given: tuple[pl.Expr, pl.DataType], cast: tuple[pl.Expr, pl.DataType]) -> Iterator[Guard]:
     """Digits that a cast would cut or round away; what is out of range Polars refuses itself."""
+    (value, source), (made, target) = given, cast
     lost = f"{dtype_name(target)} has no place for its last digits; round it first"
     if (target.is_integer() or target.is_decimal()) and (source.is_float() or source.is_decimal()):
         yield Guard(made.cast(source, strict=False) != value, lost)
     elif target.is_decimal() and source == pl.String:
         yield Guard(made.cast(_WIDE, strict=False) != value.cast(_WIDE, strict=False), lost)
+    elif (target.is_temporal() or target == pl.Boolean) and source == pl.String:
+        hint = "use a `cast` step, or `strptime(…, '%Y-%m-%d')`"
+        raise _refused(text, f"casts text to {dtype_name(target)}, which Polars does not do", hint)
 
 
 def _overflow_guard(text: str, operator: str, values: list[pl.Expr], types: list[pl.DataType], made: pl.Expr) -> Guard:

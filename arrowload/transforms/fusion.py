@@ -198,12 +198,18 @@ class _Builder:
     # ------------------------------------------------------------ plug-ins
 
     def _add_lazy(self, step: Step, transform: LazyTransform) -> None:
+        from polars.exceptions import PanicException, PolarsError
+
+        from arrowload.transforms.expressions import first_line
         from arrowload.transforms.polars_types import plain_type, type_inside
 
         readable = [name for name, column in self.columns.items() if type_inside(column.field.type) is not None]
         self._let_in(readable)
         before = self._open().collect_schema()
-        after = self._operate(step, transform.compile, is_foreign=True).collect_schema()
+        try:
+            after = self._operate(step, transform.compile, is_foreign=True).collect_schema()
+        except (PolarsError, PanicException) as exc:
+            raise RecipeError(f"the step cannot be compiled: {first_line(exc)}") from exc
         for needed in (ROW_COLUMN, *([FAULT_COLUMN] if self.faults else [])):
             if after.get(needed) != before[needed]:
                 raise RecipeError(

@@ -6,12 +6,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arrowload import kernels
 from arrowload.core.exceptions import DataError
 from arrowload.kernels import ContentHash, reference
+
+# Slow is not wrong: other tests share the machine.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 UNITS = ("s", "ms", "us", "ns")
 TIMES = (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))
@@ -133,12 +136,14 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(cut, [f"c{i}" for i in range(len(cut))])
 
 
+@patient
 @given(batches())
 def test_row_hash(batch: pa.RecordBatch) -> None:
     """Every row has the documented hash."""
     assert kernels.row_hash(batch).equals(reference.row_hash(batch))
 
 
+@patient
 @given(batches(), st.data())
 def test_content_hash_of_parts(batch: pa.RecordBatch, data: st.DataObject) -> None:
     """Wherever a batch is cut, the parts merge into the documented hash of the whole."""
@@ -148,6 +153,7 @@ def test_content_hash_of_parts(batch: pa.RecordBatch, data: st.DataObject) -> No
     assert parts[1].merge(parts[0]) == kernels.content_hash(batch) == reference.content_hash(batch)
 
 
+@patient
 @given(st.lists(st.none() | st.text("ab", max_size=2), max_size=30), st.data())
 def test_encodings_do_not_count(texts: list[str | None], data: st.DataObject) -> None:
     """Dictionary, run-end, large and view layouts of the same column hash alike, sliced or not."""
@@ -166,6 +172,7 @@ def test_encodings_do_not_count(texts: list[str | None], data: st.DataObject) ->
         assert kernels.row_hash(pa.RecordBatch.from_arrays([layout.slice(start)], ["b"])).equals(expected)
 
 
+@patient
 @given(st.lists(arrays(), max_size=3))
 def test_no_batch_is_the_empty_hash(columns: list[pa.Array]) -> None:
     """Whatever its schema, a batch without rows adds nothing."""
@@ -189,6 +196,7 @@ def numeric_texts() -> Strategy:
     )
 
 
+@patient
 @given(
     st.lists(st.none() | numeric_texts(), max_size=4),
     st.integers(1, 76).flatmap(lambda precision: st.tuples(st.just(precision), st.integers(-5, precision))),

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from arrowload.core import registry
 from arrowload.core.exceptions import RecipeError
-from arrowload.models.decoder import plain
 from arrowload.models.json_reader import read_json
 from arrowload.models.loader import RecipeLoader
 from arrowload.models.merger import RecipeMerger
 from arrowload.models.origins import LocatedDict, leaves
 from arrowload.models.resolved import ResolvedRecipe
-from arrowload.models.templates import TemplateError, UndefinedError, render
+from arrowload.models.secrets import plain
+from arrowload.models.template_grammar import TemplateError
+from arrowload.models.templates import UndefinedError, render
 from arrowload.models.yaml_reader import read_yaml
 
 merger = RecipeMerger()

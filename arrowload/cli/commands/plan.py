@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from arrowload.cli.options import load_recipe, recipe_options, write_data
+from arrowload.cli.options import opened_recipe, recipe_options, write_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,5 +31,6 @@ def plan(recipe: Path, variables: dict[str, str], *, full_refresh: bool, plan_fo
     from arrowload import api
     from arrowload.plan.explain import explain_json, explain_text
 
-    made = api.plan(load_recipe(recipe, variables), full_refresh=full_refresh)
+    with opened_recipe(recipe, variables) as loaded:
+        made = api.plan(loaded, full_refresh=full_refresh)
     write_data((explain_text(made) if plan_format == "text" else explain_json(made).decode()) + "\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from arrowload.cli.options import load_recipe, recipe_options, write_data
+from arrowload.cli.options import opened_recipe, recipe_options, write_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,8 @@ def preview(recipe: Path, variables: dict[str, str], count: int, table_format: T
     from arrowload import api
     from arrowload.cli.tables import render
 
-    rows = api.preview(load_recipe(recipe, variables), count)
+    with opened_recipe(recipe, variables) as loaded:
+        rows = api.preview(loaded, count)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else None
     for line in render(rows, table_format or ("table" if on_terminal else "csv"), width):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from arrowload.cli.failures import OutputFileError, describe
-from arrowload.cli.options import Session, load_recipe, pass_session, recipe_options, write_data
+from arrowload.cli.options import Session, opened_recipe, pass_session, recipe_options, write_data
 from arrowload.cli.output import LogFormat, as_json, failure_facts, make_output
 from arrowload.cli.signals import stop_if_interrupted
 
@@ -63,8 +63,8 @@ def _load(
     from arrowload import api
     from arrowload.cli.summary import look_command
 
-    loaded = load_recipe(recipe, variables)
-    result = api.run(loaded, full_refresh=full_refresh, subscribers=(session.output.event, stop_if_interrupted))
+    with opened_recipe(recipe, variables) as loaded:
+        result = api.run(loaded, full_refresh=full_refresh, subscribers=(session.output.event, stop_if_interrupted))
     return result, look_command(loaded.destination)
 
 

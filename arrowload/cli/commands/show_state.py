@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from arrowload.cli.options import load_recipe, recipe_options, write_data
+from arrowload.cli.options import opened_recipe, recipe_options, write_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,8 @@ def show_state(recipe: Path, variables: dict[str, str]) -> None:
     """
     from arrowload.core.secret import mask
 
-    stored = _stored(load_recipe(recipe, variables))
+    with opened_recipe(recipe, variables) as loaded:
+        stored = _stored(loaded)
     write_data(mask(json.dumps(stored, indent=2, ensure_ascii=False)) + "\n")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from arrowload.cli.options import Session, load_recipe, pass_session, recipe_options
+from arrowload.cli.options import Session, opened_recipe, pass_session, recipe_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,8 @@ def validate(session: Session, recipe: Path, variables: dict[str, str]) -> None:
     from arrowload import api
     from arrowload.cli.summary import checked_line
 
-    plan = api.validate(load_recipe(recipe, variables))
+    with opened_recipe(recipe, variables) as loaded:
+        plan = api.validate(loaded)
     session.output.say(checked_line(plan))
     for note in plan.notes:
         session.output.say(f"note: {note}")

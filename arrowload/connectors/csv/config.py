@@ -32,9 +32,7 @@ class CsvSourceConfig(SourceConfig, frozen=True, kw_only=True):
     ] = None
     header: Annotated[
         bool | Literal["auto"],
-        msgspec.Meta(
-            description="Whether the first row has the names; auto: unless a number or a date is among them."
-        ),
+        msgspec.Meta(description="Whether the first row has the names; auto: unless a number or a date is among them."),
     ] = "auto"
     encoding: Annotated[str, msgspec.Meta(description="By its Python name: utf-8, utf-16, latin-1, cp1252 …")] = "utf-8"
     null_values: Annotated[

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -51,17 +52,18 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     """
     text, whole = read_head(file, config, max(_HEAD_BYTES, config.block_size))
     lines = io.StringIO(text, newline=None).readlines()[config.skip_rows :]
-    blank = sum(1 for _ in itertools.takewhile(str.isspace, lines))
+    blank = sum(1 for _ in itertools.takewhile("\n".__eq__, lines))
     if blank == len(lines) and (not lines or config.header is not False):
         _refuse_empty(file, config)
         return None
     candidates = _DELIMITERS if config.delimiter == "auto" else (config.delimiter,)
-    parsed = [(_rows("".join(lines[blank:]), d, config, whole), d) for d in candidates]
-    rows, delimiter = max(parsed, key=lambda pair: _likeness(pair[0]))
-    first = rows[0] if rows else [""]
+    parsed = [(_parse("".join(lines[blank:]), d, config, whole), d) for d in candidates]
+    head, delimiter = max(parsed, key=lambda pair: _likeness(pair[0].rows))
+    first = head.rows[0] if head.rows else [""]
     header = _is_header(first) if config.header == "auto" else config.header
     names = tuple((cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1))
     _refuse_repeats(names, file)
+    below = lines[blank + head.first_lines :] if header else lines[blank:]
     return Dialect(
         delimiter=delimiter,
         quote=config.quote,
@@ -70,11 +72,18 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
         header=header,
         # Of a single column a blank line is a row.
         skip_lines=config.skip_rows + (blank if len(first) > 1 or header else 0),
-        has_rows=len(rows) > header or not whole,
+        has_rows=not whole or any(len(names) == 1 or line != "\n" for line in below),
     )
 
 
-def _rows(text: str, delimiter: str, config: CsvSourceConfig, whole: bool) -> list[list[str]]:
+class _Head(NamedTuple):
+    """The first rows of a file, and how many lines the very first one takes."""
+
+    rows: list[list[str]]
+    first_lines: int
+
+
+def _parse(text: str, delimiter: str, config: CsvSourceConfig, whole: bool) -> _Head:
     """The first rows; the last one of a head that is not the whole file may be cut, and is left out."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
@@ -85,11 +94,17 @@ def _rows(text: str, delimiter: str, config: CsvSourceConfig, whole: bool) -> li
         doublequote=config.escape is None,
     )
     rows: list[list[str]] = []
-    try:
-        rows.extend(itertools.islice((row for row in reader if row), _HEAD_ROWS + 1))
-    except csv.Error:  # a cell beyond the module's limit: what came before it says enough
-        whole = True
-    return rows if whole or len(rows) == 1 else rows[:-1]
+    first_lines = 1
+    # The module's limit for a cell ends the look at the head; what came before such a cell says enough.
+    with contextlib.suppress(csv.Error):
+        for row in reader:
+            first_lines = first_lines if rows else reader.line_num
+            rows += [row] if row else []
+            if len(rows) > _HEAD_ROWS:
+                break
+        else:
+            rows = rows if whole or len(rows) <= 1 else rows[:-1]
+    return _Head(rows, first_lines)
 
 
 def _likeness(rows: Sequence[Sequence[str]]) -> tuple[float, int]:

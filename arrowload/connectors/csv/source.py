@@ -57,6 +57,7 @@ class CsvReader:
 
     def __init__(self, config: CsvSourceConfig) -> None:
         self._config = config
+        _require_encoding(config.encoding)
         self._declared = {name: parse_type(text) for name, text in config.columns.items()}
         for name, data_type in self._declared.items():
             _require_readable(name, data_type)
@@ -309,6 +310,15 @@ def _require_names(dialect: Dialect, names: Sequence[str], file: FileInfo) -> No
         context={"path": file.path, "missing": missing, "extra": extra},
         hint="read it with another recipe, or set `header` and `delimiter` if they were guessed wrong",
     )
+
+
+def _require_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except LookupError as exc:
+        raise RecipeError(
+            f"`{name}` is no encoding", context={"encoding": name}, hint="use one that Python knows: utf-8, cp1252"
+        ) from exc
 
 
 def _require_readable(name: str, data_type: pa.DataType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CODECS: Final = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 # gzip cannot pack tighter than 1 : 1032; zstd can, but data that people wrote does not get there.
 _MAX_RATIO: Final = 2_000
+_CHUNK: Final = 1024**2
 _RATIO_COUNTS_FROM: Final = 256 * 1024**2
 
 
@@ -49,26 +51,38 @@ class Utf8Stream(io.RawIOBase):
         codec = compression_of(file.path, config)
         self._stream: Any = self._packed if codec is None else pa.CompressedInputStream(self._packed, codec)
         self._read = 0
+        self._rest = b""
+        self._at_end = False
 
     def readable(self) -> bool:
         """It is."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """About `size` bytes; none at the end only.
+        """At most `size` bytes; none at the end only.
+
+        They do not end between a CR and an LF: pyarrow drops an LF that a block starts with when the last one ended in
+        a CR, inside quotes too, where it is part of a value.
 
         Raises:
             DataError: The file does not have its encoding, or unpacks into far more than it is.
         """
-        while True:
-            data: bytes = self._stream.read(size if size >= 0 else None)
-            at_end = not data
-            self._read += len(data)
-            self._refuse_bomb()
-            data = self._decode(data)
-            self.quotes += data.count(self._quote)
-            if data or at_end:
-                return data
+        size = size if size >= 0 else sys.maxsize
+        while len(self._rest) < size and not self._at_end:
+            self._rest += self._read_on(min(size - len(self._rest), _CHUNK))
+        data = self._rest[:size]
+        if len(data) > 1 and data.endswith(b"\r") and not (self._at_end and len(data) == len(self._rest)):
+            data = data[:-1]
+        self._rest = self._rest[len(data) :]
+        self.quotes += data.count(self._quote)
+        return data
+
+    def _read_on(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
+        self._at_end = not data
+        self._read += len(data)
+        self._refuse_bomb()
+        return self._decode(data)
 
     def _decode(self, data: bytes) -> bytes:
         if self._decoder is None:

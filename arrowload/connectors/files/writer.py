@@ -65,9 +65,11 @@ class DatasetLoadWriter:
         try:
             with os_errors(file.path):
                 writer = self._format.open(file, self._load.schema)
-            while batch is not None and file.bytes < self._target_bytes:
+            while batch is not None:
                 self._write(writer, file, batch)
                 batch = next(stream, None)
+                if file.bytes >= self._target_bytes:
+                    break
             with os_errors(file.path):
                 writer.close()
                 file.close()
@@ -105,8 +107,10 @@ class DatasetLoadWriter:
             TransientConnectorError: The disk failed, or another recipe changed the columns; nothing was applied.
             OutcomeUnknownError: The commit may be there, and its parts may not be at their final names yet.
         """
-        failpoint("finalize.applied")
         with os_errors(self._dataset.folder):
+            # A successor drops what this run staged: better to learn of the successor than of a file that is gone.
+            self._check(entry)
+            failpoint("finalize.applied")
             temporary = self._write_record(entry, seen)
             failpoint("finalize.ledger")
             self._check(entry)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arrowload.core.exceptions import ConnectorError, CredentialsError, DataError, TransientConnectorError
 
 if TYPE_CHECKING:
-    from adbc_driver_manager import Error
+    from adbc_driver_manager import AdbcConnection, Error
 
 # Five characters are a code, two a class.
 _BY_SQLSTATE: Final[dict[str, type[ConnectorError]]] = {
@@ -51,8 +51,13 @@ _CONNECTION_LOST: Final = ("08", "57P")
 _GUARD: Final = re.compile(r"arrowload: (.*?)\W?\Z", re.DOTALL)
 
 
-def translate_error(exc: Error) -> ConnectorError:
-    """Our error for one of the driver's: one sentence, the SQLSTATE and the server's other facts in `context`."""
+def translate_error(exc: Error, connection: AdbcConnection | None) -> ConnectorError:
+    """Our error for one of the driver's: one sentence, the SQLSTATE and the server's other facts in `context`.
+
+    Args:
+        exc: The driver's error.
+        connection: Where it came from, None while connecting.
+    """
     facts = {_text(key).removeprefix("PG_DIAG_"): _text(value) for key, value in exc.details}
     words = facts.get("MESSAGE_PRIMARY") or _words(str(exc))
     if guarded := _GUARD.search(words):
@@ -62,6 +67,8 @@ def translate_error(exc: Error) -> ConnectorError:
         if key in facts:
             context[name] = facts[key]
     kind = _by_sqlstate(exc.sqlstate) if exc.sqlstate else _by_words(words)
+    if kind is ConnectorError and connection is not None and _is_lost(connection):
+        kind, words = TransientConnectorError, f"the connection was lost ({words})"
     return kind(f"postgres: {words}", context=context, hint=facts.get("MESSAGE_HINT") or _HINTS.get(kind))
 
 
@@ -87,6 +94,11 @@ _HINTS: Final[dict[type[ConnectorError], str]] = {
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode(errors="replace")
+
+
+def _is_lost(connection: AdbcConnection) -> bool:
+    """Libpq knows no transaction status of a connection that is gone."""
+    return bool(connection.get_option("adbc.postgresql.transaction_status") == "unknown")
 
 
 def _by_sqlstate(sqlstate: str) -> type[ConnectorError]:

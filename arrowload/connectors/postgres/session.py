@@ -55,7 +55,8 @@ def connect(config: PostgresConfig, application_name: str) -> AdbcSession:
     """
     timeout = max(2, round(config.connect_timeout.total_seconds()))
     defaults = {"connect_timeout": str(timeout), "keepalives_idle": "30", "keepalives_interval": "10"}
-    session = AdbcSession(adbc_driver_postgresql.connect(_conninfo(config, defaults)), translate_error)
+    conninfo = _conninfo(config, defaults)
+    session = AdbcSession(lambda: adbc_driver_postgresql.connect(conninfo), translate_error)
     try:
         settings = _SETTINGS | {"application_name": application_name}
         session.execute(

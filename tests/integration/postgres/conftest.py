@@ -12,6 +12,7 @@ from arrowload.connectors.base import LedgerEntry, Load
 from arrowload.connectors.postgres.config import PostgresDestinationConfig, PostgresSourceConfig
 from arrowload.connectors.postgres.destination import PostgresDestination
 from arrowload.connectors.postgres.source import PostgresSource
+from arrowload.core.casting import cast_batch_exact
 from arrowload.core.state import State
 from arrowload.models.source_config import CursorIncremental
 
@@ -92,8 +93,9 @@ class Loading:
         load = self.next_load(facts.schema, write_mode, merge_keys, has_cursor="_arrowload_cursor" in extra)
         writer = self.destination.begin(load)
         stream_schema = pa.schema([*facts.schema, *(rows.schema.field(name) for name in extra)])
+        batches = (cast_batch_exact(batch, stream_schema) for batch in rows.to_batches(max_chunksize=100))
         try:
-            writer.stage(rows.cast(stream_schema).to_reader(max_chunksize=100))
+            writer.stage(pa.RecordBatchReader.from_batches(stream_schema, batches))
         except BaseException:
             writer.abort()
             raise

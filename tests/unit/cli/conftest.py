@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ import pytest
 from arrowload.cli.main import invoke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots" / "cli"
 
@@ -114,15 +115,19 @@ def spawn() -> Callable[..., Result]:
 
 
 @pytest.fixture
-def start() -> Callable[..., subprocess.Popen[str]]:
-    """Starts the command line in a process of its own, and leaves it running."""
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the command line in a process of its own, which does not outlive the test."""
+    with ExitStack() as stack:
 
-    def started(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            command(*arguments), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
+        def started(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                command(*arguments), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
 
-    return started
+        yield started
 
 
 @pytest.fixture

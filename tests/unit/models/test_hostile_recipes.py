@@ -28,7 +28,7 @@ HOSTILE = {
     "quadratic_text.yaml": "a: &a " + "x" * 200_000 + "\nb: [" + ", ".join(["*a"] * 9_000) + "]\n",
     "many_items.yaml": "a: [" + "1," * 500_000 + "]",
     "many_keys.yaml": "".join(f"k{i}: 1\n" for i in range(90_000)),
-    "many_anchors.yaml": "".join(f"k{i}: &a{i} 1\n" for i in range(60_000)),
+    "many_anchors.yaml": "".join(f"k{i}: &a{i} 1\n" for i in range(40_000)),
     "same_key.yaml": "k: 1\n" * 200_000,
     "python_object.yaml": "name: !!python/object/new:os.system [true]\n",
     "digits.yaml": "name: " + "9" * 1_000_000,
@@ -45,16 +45,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_a_hostile_recipe_is_refused_quickly_and_in_little_memory(name, write):
-    """Best of three, so that a pause of the machine does not count."""
+    """Best of three, in processor time, so that what else the machine does counts little."""
     path = write(name, HOSTILE[name])
     loader = RecipeLoader(env={"A": "a"})
     seconds = []
 
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(RecipeError) as caught:
             loader.load(path)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     tracemalloc.start()
     with pytest.raises(RecipeError):
         loader.load(path)

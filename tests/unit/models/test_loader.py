@@ -240,6 +240,17 @@ def test_a_pipe_is_no_recipe(write, tmp_path):
         RecipeLoader().load("r.yaml")
 
 
+def test_a_file_is_read_only_up_to_its_limit(write):
+    """A file of one byte more than 1 MiB is refused for its size, not for what it holds."""
+    rest = f"name: r\n{SOURCE}#"
+    write("fits.yaml", rest + "x" * ((1 << 20) - len(rest)))
+    write("large.yaml", rest + "x" * ((1 << 20) - len(rest) + 1))
+
+    assert RecipeLoader().load("fits.yaml").name == "r"
+    with pytest.raises(RecipeError, match=r"^large\.yaml  the file is larger than 1 MiB"):
+        RecipeLoader().load("large.yaml")
+
+
 def test_included_files_hold_macros_and_nothing_else(write):
     """The including file's own macro of the same name wins."""
     write("m.yaml", "macros: {a: {steps: [{type: test_step, value: m}]}, b: {steps: [{type: test_step, value: b}]}}\n")

@@ -6,8 +6,8 @@ import pytest
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.secret import mask
-from arrowload.models.decoder import reference_of
 from arrowload.models.loader import RecipeLoader
+from arrowload.models.secrets import reference_of
 from arrowload.models.templates import Rendered
 from arrowload.models.yaml_reader import read_yaml
 
@@ -45,6 +45,7 @@ def test_a_resolved_recipe_shows_the_origin_of_each_leaf(write):
         (f"'{{{{ env.NONE | default(\"{CANARY}\") }}}}'", "***"),
         (f"'{{{{ env.DB_PASSWORD | default(\"{CANARY}\") }}}}'", "{{ env.DB_PASSWORD }}"),
         ("'db://u:{{ env.DB_PASSWORD }}@{{ env.DB_HOST }}/x'", "db://u:{{ env.DB_PASSWORD }}@{{ env.DB_HOST }}/x"),
+        ("'db://u:{{ var.pw }}@h/x'", "db://u:{{ env.DB_PASSWORD }}@h/x"),
         (f"'db://u:{CANARY}@{{{{ env.DB_HOST }}}}/x'", "***"),
         (f"'db://{{{{ env.DB_HOST }}}}/x?password={CANARY}'", "***"),
     ],

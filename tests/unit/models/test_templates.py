@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from arrowload.models.templates import Rendered, TemplateError, UndefinedError, Value, render
+from arrowload.models.template_grammar import ARITIES, TemplateError
+from arrowload.models.templates import FILTERS, Rendered, UndefinedError, Value, render
 
 NAMES = {
     ("env", "A"): Value("a1", "env.A", ("a1",)),
@@ -147,6 +148,11 @@ def test_all_else_is_refused(text):
 
     assert not isinstance(caught.value, UndefinedError)
     assert "\n" not in str(caught.value)
+
+
+def test_each_filter_of_the_grammar_can_be_evaluated():
+    """`default` is evaluated apart, since it catches an error."""
+    assert {*FILTERS, "default"} == set(ARITIES)
 
 
 def test_a_text_without_marks_needs_no_jinja(write, minimal):
