@@ -143,7 +143,7 @@ def _texts(array: pa.Array) -> pa.Array:
 
 def _text_to_int(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
     if options.rounding:
-        return _decimal_to_int(pc.cast(_texts(array), _WIDE), target, options)
+        return _decimal_to_int(parsing.parse_decimal(_texts(array), _WIDE.scale), target, options)
     for x in ("x", "X"):
         _require(pc.less(pc.find_substring(array, x), 0), "hexadecimal")
     return pc.cast(array, target)
@@ -159,10 +159,8 @@ def _text_to_float(array: pa.Array, target: pa.DataType, _: Options) -> pa.Array
 
 
 def _text_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    if options.rounding:
-        return _decimal_to_decimal(pc.cast(_texts(array), _WIDE), target, options)
-    wide = pa.decimal256(target.precision, target.scale) if target.bit_width == 256 else None
-    return pc.cast(pc.cast(array, wide or pa.decimal128(target.precision, target.scale)), target)
+    scale = _WIDE.scale if options.rounding else max(target.scale, 0)
+    return _decimal_to_decimal(parsing.parse_decimal(_texts(array), scale), target, options)
 
 
 def _text_to_bool(array: pa.Array, _: pa.DataType, __: Options) -> pa.Array:
@@ -253,9 +251,21 @@ def _decimal_to_float(array: pa.Array, target: pa.DataType, options: Options) ->
 
 
 def _decimal_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    if not options.rounding or array.type.scale <= target.scale:
-        return pc.cast(array, target)
-    return pc.cast(pc.round(pc.cast(array, _wide(array.type)), target.scale, _HALF_AWAY), target)
+    if options.rounding and array.type.scale > target.scale:
+        array = pc.round(pc.cast(array, _wide(array.type)), target.scale, _HALF_AWAY)
+    return _rescale(array, target)
+
+
+def _rescale(array: pa.Array, target: pa.DataType) -> pa.Array:
+    # pyarrow multiplies first and checks the precision afterwards, when the product may have wrapped around; so what
+    # has too many digits before the point is refused here, where nothing is multiplied.
+    digits = target.precision - target.scale + array.type.scale
+    if target.scale > array.type.scale and digits < array.type.precision:
+        if digits < 1:
+            _require(pc.equal(array, pa.scalar(0, pa.int8()).cast(array.type)), "too many digits")
+        else:
+            array = pc.cast(array, (pa.decimal128 if digits <= 38 else pa.decimal256)(digits, array.type.scale))
+    return pc.cast(array, target)
 
 
 def _wide(decimal: pa.DataType) -> pa.DataType:

@@ -9,6 +9,7 @@ Numbers and ISO dates are parsed by pyarrow itself, which is strict; its `strpti
 from __future__ import annotations
 
 import calendar
+import decimal
 import re
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,9 @@ import pyarrow.compute as pc
 
 TRUE_TEXTS: Final = ("true", "t", "yes", "y", "on", "1")
 FALSE_TEXTS: Final = ("false", "f", "no", "n", "off", "0")
+
+_DIGITS_128: Final = 38
+_DIGITS_256: Final = 76
 
 # A time of day followed by Z or an offset from UTC.
 _HAS_OFFSET: Final = r"[T ]\d\d.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
@@ -47,6 +51,42 @@ _DIRECTIVES: Final = {
 
 class FormatError(ValueError):
     """A format that cannot be used; the message says why."""
+
+
+def parse_decimal(texts: pa.Array, scale: int) -> pa.Array:
+    """Numbers such as `-12.50` or `1.5e3` as decimal128(38, `scale`) or decimal256(76, `scale`), exactly.
+
+    pyarrow wraps around in silence when the digits of a text, scaled, do not fit its integers: it reads `1e-237` and
+    40 nines as something else. So it is given only texts that are too short for that; the others, long ones and those
+    with exponents, are parsed one by one.
+    """
+    length = pc.max(pc.binary_length(texts)).as_py() or 0
+    exponents = pc.match_substring(texts, "e", ignore_case=True) if length else pa.nulls(0, pa.bool_())
+    if length + scale <= _DIGITS_128 and not pc.any(exponents).as_py():
+        return pc.cast(texts, pa.decimal128(_DIGITS_128, scale))
+    odd = pc.fill_null(pc.or_(exponents, pc.greater(pc.binary_length(texts), _DIGITS_256 - scale)), fill_value=False)
+    wide = pa.decimal256(_DIGITS_256, scale)
+    if not pc.any(odd).as_py():
+        return pc.cast(texts, wide)
+    regular = pc.cast(pc.if_else(odd, pa.scalar(None, pa.string()), texts), wide)
+    singly = [
+        _decimal(text, scale) if is_odd else None
+        for text, is_odd in zip(texts.to_pylist(), odd.to_pylist(), strict=True)
+    ]
+    return pc.coalesce(regular, pa.array(singly, wide))
+
+
+def _decimal(text: str, scale: int) -> decimal.Decimal:
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", text, re.ASCII):
+        raise pa.ArrowInvalid(f"`{text}` is no number")
+    value = decimal.Decimal(text)
+    sign, digits, exponent = value.as_tuple()
+    if not any(digits):
+        return decimal.Decimal(0)
+    trailing = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    if value.adjusted() >= _DIGITS_256 - scale or -(int(exponent) + trailing) > scale:
+        raise pa.ArrowInvalid(f"`{text}` has too many digits")
+    return decimal.Decimal((sign, digits[: len(digits) - trailing], int(exponent) + trailing))
 
 
 def parse_bool(texts: pa.Array) -> pa.Array:

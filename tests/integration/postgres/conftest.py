@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.postgres_server import PostgresDatabase
-
-PIPELINE = "00000000-0000-0000-0000-000000000001"
 
 
 @pytest.fixture
@@ -73,6 +72,7 @@ class Loading:
 
     def __init__(self, destination: PostgresDestination) -> None:
         self.destination = destination
+        self.pipeline_id = str(uuid.uuid4())
         self.seq = 0
         self.epoch = 1
 
@@ -86,7 +86,7 @@ class Loading:
 
     def staged(self, rows: pa.Table, write_mode: str = "append", merge_keys: tuple[str, ...] = ()) -> Any:
         """A writer that holds `rows`, and the load that it was told of."""
-        self.destination.fence(PIPELINE, "recipe", self.epoch, "owner")
+        self.destination.fence(self.pipeline_id, "recipe", self.epoch, "owner")
         extra = [name for name in rows.schema.names if name.startswith("_arrowload_")]
         plain = rows.drop_columns(extra) if extra else rows
         facts = self.destination.target(plain.schema, write_mode=write_mode, merge_keys=merge_keys)
@@ -106,7 +106,7 @@ class Loading:
         self.seq += 1
         load = Load(
             load_id=f"load-{self.seq}",
-            pipeline_id=PIPELINE,
+            pipeline_id=self.pipeline_id,
             recipe="recipe",
             generation=1,
             seq=self.seq,

@@ -36,7 +36,9 @@ def test_no_digit_is_lost(
     """The server's text of each number, and the number read back, are the number that was written."""
     postgres.execute("DROP TABLE IF EXISTS target; DROP SCHEMA IF EXISTS _arrowload CASCADE;")
 
-    loading("target").load(pa.table({"v": column}))
+    loader = loading("target")
+    loader.load(pa.table({"v": column}))
+    loader.destination.close()
 
     texts = [text for (text,) in postgres.query("SELECT v::text AS v FROM target")]
     assert texts == [None if value is None else f"{value:f}" for value in column.to_pylist()]

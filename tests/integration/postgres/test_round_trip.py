@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from arrowload.core.exceptions import DataError, DataLoaderError, RecipeError
+from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,12 +75,10 @@ VALUES = {
     "inet[]": ["{::1,10.0.0.0/8}"],
     "pair[]": ['{"(1,a)"}'],
 }
-# Made anew, these become another type that holds the same values.
-MADE_AS = {"int2": "int2", "pair": "text", "jsonb": "json"}
 
 
 def fill(postgres: PostgresDatabase, kind: str) -> None:
-    values = ", ".join("(" + ("'" + value.replace("'", "''") + "'") + ")" for value in VALUES[kind])
+    values = ", ".join(f"({quote_literal(value)})" for value in VALUES[kind])
     postgres.execute(f"{SETUP} CREATE TABLE source (v {kind}); INSERT INTO source VALUES {values}, (NULL);")
 
 
@@ -104,10 +103,9 @@ def test_into_a_table_of_the_same_types(
     loading("target").load(rows)
     loading("staged").load(rows)
 
-    cast = "v::text"
-    assert differences(postgres, cast) == []
+    assert differences(postgres, "v::text") == []
     postgres.execute("TRUNCATE target; INSERT INTO target SELECT * FROM staged;")
-    assert differences(postgres, cast) == []
+    assert differences(postgres, "v::text") == []
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -119,14 +117,8 @@ def test_into_a_table_that_is_made(
 
     loading("target").load(read(table="source"))
 
-    made = postgres.value(
-        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'target'::regclass AND attnum = 1"
-    )
-    back = f"v::text::{made}::{kind}::text"
-    cast = back if kind.startswith(("numeric", "timestamp", "price")) else "v::text"
-    assert differences(
-        postgres, "v::numeric::text" if kind in ("numeric",) and False else cast
-    ) == [] or not differences(postgres, f"v::text::{kind}::text")
+    cast = "trim_scale(v::text::numeric)::text" if kind == "numeric" else f"v::text::{kind}::text"
+    assert differences(postgres, cast) == []
 
 
 ARROW = [
@@ -171,11 +163,10 @@ def test_each_arrow_type_gets_a_column_that_holds_it(
     )
     assert made == expected
     got = read(table="target").column("v")
-    wanted = column.cast(got.type) if "interval" not in made else column.cast(pa.duration("us"))
-    if "interval" in made:
-        assert postgres.query("SELECT v::text AS v FROM target") == [("24:00:00",)]
+    if expected == "interval":
+        assert postgres.value("SELECT v::text AS v FROM target") == "24:00:00"
     else:
-        assert got.to_pylist() == wanted.to_pylist()
+        assert got.to_pylist() == column.cast(got.type).to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -221,7 +212,7 @@ def test_types_that_do_not_meet_are_refused(
 
 
 SAME_WIDTH = [
-    ("float8", pa.array([1, 2**53], pa.int64()), ["1", "9007199254740992"]),
+    ("float8", pa.array([1, 2**53], pa.int64()), ["1", "9.007199254740992e+15"]),
     ("int8", pa.array([1.0, -2.0], pa.float64()), ["1", "-2"]),
     ("int4", pa.array([3.0], pa.float32()), ["3"]),
     ("float4", pa.array([3], pa.int32()), ["3"]),
@@ -279,7 +270,7 @@ def test_values_that_the_driver_would_change_are_errors(
 
 @pytest.mark.parametrize(
     ("kind", "value", "sqlstate"),
-    [("varchar(2)", "abc", "22001"), ("text", "a\0b", "22021"), ("mood", "bad", "22P02"), ("json", "{", "22P02")],
+    [("varchar(2)", "abc", "22001"), ("text", "a\0b", "22021"), ("mood", "bad", "22P02"), ("price", "-1", "23514")],
 )
 def test_what_the_server_refuses_is_bad_data(
     postgres: PostgresDatabase, loading: Callable[..., Any], kind: str, value: str, sqlstate: str
@@ -288,7 +279,8 @@ def test_what_the_server_refuses_is_bad_data(
     postgres.execute(f"{SETUP} CREATE TABLE target (v {kind});")
 
     with pytest.raises(DataError) as caught:
-        loading("target").load(pa.table({"v": ["ok" if kind != "json" else "{}", value]}))
+        values = [decimal.Decimal(1), decimal.Decimal(value)] if kind == "price" else ["ok", value]
+        loading("target").load(pa.table({"v": values}))
 
     assert caught.value.context["sqlstate"] == sqlstate
     assert "line 2" in caught.value.context["where"]
