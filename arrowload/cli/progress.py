@@ -135,7 +135,7 @@ class LiveProgress:
         elif isinstance(event, StepStarted):
             if event.step == "stage":
                 self._staging_since = time.monotonic()
-            self._bar.update(self._task, description=_STEPS.get(event.step, event.step))
+            self._bar.update(self._task, description=_STEPS.get(event.step, event.step), refresh=True)
         elif isinstance(event, RowsMoved):
             self._bar.update(self._task, figures=self._figures(event))
 

@@ -159,6 +159,7 @@ def as_record_batch(data: object) -> pa.RecordBatch:
     if hasattr(data, "__arrow_c_array__"):
         return pa.record_batch(data)
     if hasattr(data, "__arrow_c_stream__"):
-        batches = pa.table(data).combine_chunks().to_batches()
-        return batches[0] if batches else pa.table(data).schema.empty_table().combine_chunks().to_batches()[0]
+        table = pa.table(data).combine_chunks()
+        batches = table.to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
     raise TypeError(f"{type(data).__name__} offers neither `__arrow_c_array__` nor `__arrow_c_stream__`")

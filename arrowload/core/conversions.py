@@ -3,9 +3,8 @@
 A value that does not fit raises `pyarrow.ArrowInvalid`, or comes out as a null where there was none; a pair of types
 that has no exact conversion raises `NoConversion`. `casting` turns both into errors that name row and value.
 
-pyarrow's own safe casts are trusted where they are exact and corrected where they are not: they round floats into
-decimals and into float32, read `0x10` as 16 and `1e400` as infinity, cut the time off a timestamp, turn 2 into true,
-and put nulls in the place of struct fields whose names differ.
+pyarrow's own safe casts are trusted where they are exact and corrected where they are not: besides what `numbers` says
+of them, they cut the time off a timestamp and put nulls in the place of struct fields whose names differ.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowload.core import parsing
+from arrowload.core import numbers, parsing
+from arrowload.core.numbers import require
 from arrowload.core.types import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_WIDE: Final = pa.decimal256(76, 38)
-_HALF_AWAY: Final = "half_towards_infinity"
 
 
 class Options(NamedTuple):
@@ -125,13 +122,12 @@ def _advice(source: pa.DataType, target: pa.DataType) -> str | None:
     return None
 
 
-def _require(holds: pa.Array | pa.ChunkedArray, reason: str) -> None:
-    if not pc.all(holds, min_count=0).as_py():
-        raise pa.ArrowInvalid(reason)
-
-
 def _safe(array: pa.Array, target: pa.DataType, _: Options) -> pa.Array:
     return pc.cast(array, target)
+
+
+def _number(function: Callable[..., pa.Array]) -> Callable[[pa.Array, pa.DataType, Options], pa.Array]:
+    return lambda array, target, options: function(array, target, options.rounding)
 
 
 # ---------------------------------------------------------------- texts
@@ -141,28 +137,6 @@ def _texts(array: pa.Array) -> pa.Array:
     return pc.cast(array, pa.string())
 
 
-def _text_to_int(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    if options.rounding:
-        return _decimal_to_int(parsing.parse_decimal(_texts(array), _WIDE.scale), target, options)
-    for x in ("x", "X"):
-        _require(pc.less(pc.find_substring(array, x), 0), "hexadecimal")
-    return pc.cast(array, target)
-
-
-def _text_to_float(array: pa.Array, target: pa.DataType, _: Options) -> pa.Array:
-    values = pc.cast(array, target)
-    infinite = pc.is_inf(values)
-    if pc.any(infinite).as_py():
-        written = pc.match_substring(array, "inf", ignore_case=True)
-        _require(pc.or_(pc.invert(infinite), written), "out of range")
-    return values
-
-
-def _text_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    scale = _WIDE.scale if options.rounding else max(target.scale, 0)
-    return _decimal_to_decimal(parsing.parse_decimal(_texts(array), scale), target, options)
-
-
 def _text_to_bool(array: pa.Array, _: pa.DataType, __: Options) -> pa.Array:
     return parsing.parse_bool(_texts(array))
 
@@ -170,7 +144,7 @@ def _text_to_bool(array: pa.Array, _: pa.DataType, __: Options) -> pa.Array:
 def _text_to_date(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
     texts = parsing.to_iso(_texts(array), options.form) if options.form else array
     days = pc.cast(texts, pa.date32())
-    _require(pc.greater_equal(days, dt.date.min), "before the year 1")
+    require(pc.greater_equal(days, dt.date.min), "before the year 1")
     return pc.cast(days, target)
 
 
@@ -186,7 +160,7 @@ def _text_to_timestamp(array: pa.Array, target: pa.DataType, options: Options) -
     )
     if target.unit != "ns":  # nanoseconds begin in 1677
         first = pa.scalar(dt.datetime(1, 1, 1), pa.timestamp(target.unit))
-        _require(pc.greater_equal(pc.cast(moments, pa.int64()), first.value), "before the year 1")
+        require(pc.greater_equal(pc.cast(moments, pa.int64()), first.value), "before the year 1")
     return moments
 
 
@@ -196,89 +170,6 @@ def _text_to_uuid(array: pa.Array, _: pa.DataType, __: Options) -> pa.Array:
 
 def _text_to_json(array: pa.Array, _: pa.DataType, __: Options) -> pa.Array:
     return parsing.parse_json(_texts(array))
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def _int_to_float(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    values = pc.cast(array, target, safe=False)
-    if not options.rounding:
-        # Casting back refuses what has left the range of the integers.
-        _require(pc.equal(pc.cast(values, array.type), array), "more digits than the float holds")
-    return values
-
-
-def _int_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    # 20 digits hold every uint64; pyarrow refuses narrower decimals by the type alone, whatever the values.
-    return _decimal_to_decimal(pc.cast(array, pa.decimal128(20, 0)), target, options)
-
-
-def _int_to_bool(array: pa.Array, target: pa.DataType, _: Options) -> pa.Array:
-    _require(pc.or_(pc.equal(array, 0), pc.equal(array, 1)), "neither 0 nor 1")
-    return pc.cast(array, target)
-
-
-def _float_to_int(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    return pc.cast(pc.round(array, 0, _HALF_AWAY) if options.rounding else array, target)
-
-
-def _float_to_float(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    values = pc.cast(array, target)
-    wide, back = pc.cast(array, pa.float64()), pc.cast(values, pa.float64())
-    same = pc.equal(wide, back) if not options.rounding else pc.equal(pc.is_inf(wide), pc.is_inf(back))
-    _require(pc.or_(same, pc.is_nan(wide)), "more digits than the float holds")
-    return values
-
-
-def _float_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    # The shortest decimal that reads back as the same float is what its writer meant: 0.1, not 0.1000000000000000055….
-    return _text_to_decimal(pc.cast(array, pa.string()), target, options)
-
-
-def _decimal_to_int(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    return pc.cast(_decimal_to_decimal(array, pa.decimal256(76, 0), options), target)
-
-
-def _decimal_to_float(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    # By way of text, for pyarrow's direct cast misses the nearest float now and then.
-    values = pc.cast(_decimal_to_text(array, pa.string(), options), target)
-    exact_digits = {16: 3, 32: 6, 64: 15}[target.bit_width]
-    if array.type.precision > exact_digits and not options.rounding:
-        back = pc.cast(pc.cast(values, pa.string()), _wide(array.type))
-        _require(pc.equal(back, pc.cast(array, _wide(array.type))), "more digits than the float holds")
-    return values
-
-
-def _decimal_to_decimal(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    if options.rounding and array.type.scale > target.scale:
-        array = pc.round(pc.cast(array, _wide(array.type)), target.scale, _HALF_AWAY)
-    return _rescale(array, target)
-
-
-def _rescale(array: pa.Array, target: pa.DataType) -> pa.Array:
-    # pyarrow multiplies first and checks the precision afterwards, when the product may have wrapped around; so what
-    # has too many digits before the point is refused here, where nothing is multiplied.
-    digits = target.precision - target.scale + array.type.scale
-    if target.scale > array.type.scale and digits < array.type.precision:
-        if digits < 1:
-            _require(pc.equal(array, pa.scalar(0, pa.int8()).cast(array.type)), "too many digits")
-        else:
-            array = pc.cast(array, (pa.decimal128 if digits <= 38 else pa.decimal256)(digits, array.type.scale))
-    return pc.cast(array, target)
-
-
-def _wide(decimal: pa.DataType) -> pa.DataType:
-    return pa.decimal256(76, decimal.scale)
-
-
-def _decimal_to_text(array: pa.Array, target: pa.DataType, _: Options) -> pa.Array:
-    if array.type.scale < 0:
-        array = pc.cast(array, pa.decimal256(76, 0))
-    texts = pc.cast(array, pa.string())
-    if pc.any(pc.match_substring(texts, "E")).as_py():
-        texts = pa.array([None if value is None else format(value, "f") for value in array.to_pylist()], pa.string())
-    return pc.cast(texts, target)
 
 
 # ---------------------------------------------------------------- dates and times
@@ -295,7 +186,7 @@ def _date_to_timestamp(array: pa.Array, target: pa.DataType, options: Options) -
 def _timestamp_to_date(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
     local = _timestamp_to_timestamp(array, pa.timestamp(array.type.unit), options)
     days = pc.cast(local, pa.date32())
-    _require(pc.equal(pc.cast(days, local.type), local), "a time of day")
+    require(pc.equal(pc.cast(days, local.type), local), "a time of day")
     return pc.cast(days, target)
 
 
@@ -356,9 +247,9 @@ def _struct_to_struct(array: pa.Array, target: pa.DataType, options: Options) ->
 _CONVERTERS: Final[dict[tuple[str, str], Callable[[pa.Array, pa.DataType, Options], pa.Array]]] = {
     ("string", "string"): _safe,
     ("string", "binary"): _safe,
-    ("string", "int"): _text_to_int,
-    ("string", "float"): _text_to_float,
-    ("string", "decimal"): _text_to_decimal,
+    ("string", "int"): _number(numbers.text_to_int),
+    ("string", "float"): _number(numbers.text_to_float),
+    ("string", "decimal"): _number(numbers.text_to_decimal),
     ("string", "bool"): _text_to_bool,
     ("string", "date"): _text_to_date,
     ("string", "time"): _text_to_time,
@@ -374,18 +265,18 @@ _CONVERTERS: Final[dict[tuple[str, str], Callable[[pa.Array, pa.DataType, Option
     ("bool", "int"): _safe,
     ("bool", "string"): _safe,
     ("int", "int"): _safe,
-    ("int", "float"): _int_to_float,
-    ("int", "decimal"): _int_to_decimal,
-    ("int", "bool"): _int_to_bool,
+    ("int", "float"): _number(numbers.int_to_float),
+    ("int", "decimal"): _number(numbers.int_to_decimal),
+    ("int", "bool"): _number(numbers.int_to_bool),
     ("int", "string"): _safe,
-    ("float", "float"): _float_to_float,
-    ("float", "int"): _float_to_int,
-    ("float", "decimal"): _float_to_decimal,
+    ("float", "float"): _number(numbers.float_to_float),
+    ("float", "int"): _number(numbers.float_to_int),
+    ("float", "decimal"): _number(numbers.float_to_decimal),
     ("float", "string"): _safe,
-    ("decimal", "decimal"): _decimal_to_decimal,
-    ("decimal", "int"): _decimal_to_int,
-    ("decimal", "float"): _decimal_to_float,
-    ("decimal", "string"): _decimal_to_text,
+    ("decimal", "decimal"): _number(numbers.decimal_to_decimal),
+    ("decimal", "int"): _number(numbers.decimal_to_int),
+    ("decimal", "float"): _number(numbers.decimal_to_float),
+    ("decimal", "string"): _number(numbers.decimal_to_text),
     ("date", "date"): _date_to_date,
     ("date", "timestamp"): _date_to_timestamp,
     ("date", "string"): _safe,

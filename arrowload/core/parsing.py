@@ -61,7 +61,7 @@ def parse_decimal(texts: pa.Array, scale: int) -> pa.Array:
     with exponents, are parsed one by one.
     """
     length = pc.max(pc.binary_length(texts)).as_py() or 0
-    exponents = pc.match_substring(texts, "e", ignore_case=True) if length else pa.nulls(0, pa.bool_())
+    exponents = pc.or_(contains(texts, "e"), contains(texts, "E"))
     if length + scale <= _DIGITS_128 and not pc.any(exponents).as_py():
         return pc.cast(texts, pa.decimal128(_DIGITS_128, scale))
     odd = pc.fill_null(pc.or_(exponents, pc.greater(pc.binary_length(texts), _DIGITS_256 - scale)), fill_value=False)
@@ -87,6 +87,11 @@ def _decimal(text: str, scale: int) -> decimal.Decimal:
     if value.adjusted() >= _DIGITS_256 - scale or -(int(exponent) + trailing) > scale:
         raise pa.ArrowInvalid(f"`{text}` has too many digits")
     return decimal.Decimal((sign, digits[: len(digits) - trailing], int(exponent) + trailing))
+
+
+def contains(texts: pa.Array, part: str) -> pa.Array:
+    """Which texts contain `part`; several times as fast as a match that ignores case."""
+    return pc.greater_equal(pc.find_substring(texts, part), 0)
 
 
 def parse_bool(texts: pa.Array) -> pa.Array:

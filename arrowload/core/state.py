@@ -70,7 +70,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             raw = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
-            return cls(**{name: {k: _decode(v) for k, v in part.items()} for name, part in raw.items()})
+            return cls(**{name: _decode_mapping(part) for name, part in raw.items()})
         except (msgspec.MsgspecError, ArithmeticError, TypeError, ValueError, KeyError) as exc:
             raise StateError(f"this is not a state: {exc}") from exc
 
@@ -83,6 +83,10 @@ def _timedelta_from_text(text: str) -> dt.timedelta:
     return dt.timedelta(microseconds=int(text.removesuffix("us")))
 
 
+def _bytes_from_text(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
 # Tag → (type, to text, from text). `datetime` precedes `date`, whose subclass it is.
 _CODECS: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "timestamp": (dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
@@ -91,7 +95,7 @@ _CODECS: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "duration": (dt.timedelta, _timedelta_to_text, _timedelta_from_text),
     "decimal": (decimal.Decimal, str, decimal.Decimal),
     "uuid": (uuid.UUID, str, uuid.UUID),
-    "bytes": (bytes, lambda value: base64.b64encode(value).decode(), base64.b64decode),
+    "bytes": (bytes, lambda value: base64.b64encode(value).decode(), _bytes_from_text),
     "cursor": (CursorValue, msgspec.to_builtins, lambda value: msgspec.convert(value, CursorValue)),
 }
 
@@ -118,6 +122,13 @@ def _encode(value: Any, path: str) -> Any:
     raise StateError(f"state cannot hold {what} at `{path}`", context={"path": path})
 
 
+def _decode_mapping(value: Any) -> dict[str, Any]:
+    decoded = _decode(value)
+    if not isinstance(decoded, dict):
+        raise TypeError(f"a mapping was expected where there is a `{type(decoded).__name__}`")
+    return decoded
+
+
 def _decode(value: Any) -> Any:
     if isinstance(value, list):
         return [_decode(item) for item in value]
@@ -128,7 +139,7 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value.items()}
     match tag:
         case "mapping":
-            return {key: _decode(item) for key, item in value["value"].items()}
+            return {key: _decode(item) for key, item in dict(value["value"]).items()}
         case "integer":
             return int(value["value"])
         case "float":

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
-from arrowload.connectors.base import MemoryBound, SnapshotSource, TransactionalDestination
+from arrowload.connectors.base import Destination, MemoryBound, SnapshotSource, Source, TransactionalDestination
 from arrowload.connectors.registry import get_destination, get_source
-from arrowload.core.exceptions import RecipeError
+from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
 from arrowload.plan.capabilities import Window
@@ -37,7 +37,7 @@ class Job:
     def __init__(self, recipe: Recipe, *, full_refresh: bool = False) -> None:
         self.recipe = recipe
         self.full_refresh = full_refresh
-        self.source = _snapshot_source(get_source(recipe.source.type, recipe.source))
+        self.source = self._source()
         self.destination = self._destination()
         self.pipeline = TransformPipeline.from_configs(recipe.transform.steps)
         for part in (self.source, self.destination):
@@ -112,12 +112,25 @@ class Job:
         if self.destination is not None:
             self.destination.close()
 
-    def _destination(self) -> TransactionalDestination | None:
+    def _source(self) -> SnapshotSource | IterableSource:
+        config = self.recipe.source
+        made = get_source(config.type, config)
+        if isinstance(made, SnapshotSource):
+            return made
+        if isinstance(made, Source):
+            return IterableSource(made)
+        raise _lacks(made, config.type, "source", "`read_batches`, or what a `SnapshotSource` has")
+
+    def _destination(self) -> TransactionalDestination | AtLeastOnceDestination | None:
         config = self.recipe.destination
         if config is None:
             return None
         made = get_destination(config.type, config)
-        return made if isinstance(made, TransactionalDestination) else AtLeastOnceDestination(made, config.type)
+        if isinstance(made, TransactionalDestination):
+            return made
+        if isinstance(made, Destination):
+            return AtLeastOnceDestination(made, config.type)
+        raise _lacks(made, config.type, "destination", "`write_batch`, or what a `TransactionalDestination` has")
 
 
 @contextmanager
@@ -140,5 +153,9 @@ def opened(recipe: Recipe, *, full_refresh: bool = False, needs_destination: boo
         job.close()
 
 
-def _snapshot_source(made: Any) -> SnapshotSource:
-    return made if isinstance(made, SnapshotSource) else IterableSource(made)
+def _lacks(made: Any, name: str, kind: str, wanted: str) -> EngineError:
+    return EngineError(
+        f"`{type(made).__name__}`, registered as the {kind} `{name}`, is no {kind}",
+        context={"type": name},
+        hint=f"it needs {wanted}",
+    )

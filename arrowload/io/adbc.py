@@ -46,6 +46,11 @@ class AdbcSession:
                 self._database.close()
                 raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` is still to be called."""
+        return self._connection is not None
+
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement; its rows, if it has any, as Python values."""
         rows = self.fetch_arrow(sql)

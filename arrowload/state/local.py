@@ -80,13 +80,14 @@ class LocalStateBackend:
         Raises:
             BusyError: Another process holds the lock.
         """
-        if recipe_name not in self._locks:
-            self._locks[recipe_name] = self._lock(recipe_name, owner)
-        current = self._read(recipe_name)
-        home = current.home or uuid.uuid4().hex
-        taken = msgspec.structs.replace(current, epoch=max(current.epoch, above) + 1, home=home)
-        self._write(recipe_name, taken)
-        return Lease(recipe=recipe_name, owner=owner, epoch=taken.epoch, version=taken.version, home=home)
+        if recipe_name in self._locks:
+            return self._raise_epoch(recipe_name, owner, above)
+        self._locks[recipe_name] = self._lock(recipe_name, owner)
+        try:
+            return self._raise_epoch(recipe_name, owner, above)
+        except BaseException:
+            self._unlock(recipe_name)
+            raise
 
     def compare_and_swap(self, lease: Lease, state: State) -> Lease:
         """Store `state` if the stored version and epoch are the lease's.
@@ -107,7 +108,17 @@ class LocalStateBackend:
 
     def release(self, lease: Lease) -> None:
         """Unlock the recipe."""
-        lock = self._locks.pop(lease.recipe, None)
+        self._unlock(lease.recipe)
+
+    def _raise_epoch(self, recipe_name: str, owner: str, above: int) -> Lease:
+        current = self._read(recipe_name)
+        home = current.home or uuid.uuid4().hex
+        taken = msgspec.structs.replace(current, epoch=max(current.epoch, above) + 1, home=home)
+        self._write(recipe_name, taken)
+        return Lease(recipe=recipe_name, owner=owner, epoch=taken.epoch, version=taken.version, home=home)
+
+    def _unlock(self, recipe_name: str) -> None:
+        lock = self._locks.pop(recipe_name, None)
         if lock is not None:
             os.ftruncate(lock, 0)
             os.close(lock)

@@ -200,8 +200,8 @@ class _Builder:
     def _add_lazy(self, step: Step, transform: LazyTransform) -> None:
         from polars.exceptions import PanicException, PolarsError
 
-        from arrowload.transforms.expressions import first_line
         from arrowload.transforms.polars_types import plain_type, type_inside
+        from arrowload.transforms.sql_tree import first_line
 
         readable = [name for name, column in self.columns.items() if type_inside(column.field.type) is not None]
         self._let_in(readable)

@@ -12,7 +12,7 @@ from polars.exceptions import PanicException, PolarsError
 from arrowload.core.casting import CastFailure, cast_exact, shown
 from arrowload.core.exceptions import TransformError
 from arrowload.transforms.base import FAULT_COLUMN, ROW_COLUMN, RowError
-from arrowload.transforms.expressions import first_line
+from arrowload.transforms.sql_tree import first_line
 from arrowload.transforms.stages import Step, StepError, check_kept
 
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from arrowload.transforms.expressions import Expression
+
+
+# Shared subexpressions would be computed once and for all rows, also those for which only a branch that is not taken
+# has them: `case when s ~ '^[0-9]+$' then cast(s as int) end` would fail.
+_OPTIMISATIONS = pl.QueryOptFlags(comm_subexpr_elim=False)
 
 
 class Entering(NamedTuple):
@@ -106,7 +111,7 @@ class Query:
         if upto is None:
             faults = [FAULT_COLUMN] if self.faults else []
             query = query.select(cs.by_name(*(field.name for field in self.leaving), ROW_COLUMN, *faults))
-        return query.collect()
+        return query.collect(optimizations=_OPTIMISATIONS)
 
     def _kept(self, result: pl.DataFrame, rows: int) -> pa.Int64Array | None:
         foreign = [operation.step for operation in self.operations if operation.is_foreign]

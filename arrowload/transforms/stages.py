@@ -114,7 +114,7 @@ class ColumnStage:
         if isinstance(origin, Computed):
             return computed[origin.name]
         if isinstance(origin, int):
-            return batch.column(origin) if kept is None else take(batch.column(origin), kept)
+            return batch.column(origin) if kept is None else batch.column(origin).take(kept)
         return repeat(origin.value, count)
 
 
@@ -177,13 +177,6 @@ def check_kept(step: Step, kept: pa.Int64Array, rows: int) -> None:
     inside = pc.min(kept).as_py() >= 0 and pc.max(kept).as_py() < rows and kept.null_count == 0
     if not inside or not pc.all(pc.greater(kept[1:], kept[:-1]), min_count=0).as_py():
         raise broken(step, "repeats, reorders or invents rows; it may only drop them")
-
-
-def take(column: pa.Array, rows: pa.Int64Array) -> pa.Array:
-    """The values in `rows`, in the exact type of `column`, extension types included."""
-    if isinstance(column, pa.ExtensionArray):
-        return pa.ExtensionArray.from_storage(column.type, take(column.storage, rows))
-    return column.take(rows)
 
 
 def repeat(value: pa.Scalar, count: int) -> pa.Array:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
 from arrowload.core.casting import CastFailure, cast_exact
+
+_Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
+
+_LENGTH_OF_TRUE: Final = pa.scalar(4, pa.int32())
+_LENGTH_OF_FALSE: Final = pa.scalar(5, pa.int32())
+# From a text on and up to another, by their bytes: what starts with a zero and goes on, as `007` and `0x7` do; what
+# starts with a zero and a digit (`:` follows 9 in ASCII).
+_CODES_AS_INTEGERS: Final = (
+    (pa.scalar("0\0"), pa.scalar("1")),
+    (pa.scalar("-0"), pa.scalar("-1")),
+)
+_CODES_AS_NUMBERS: Final = (
+    (pa.scalar("00"), pa.scalar("0:")),
+    (pa.scalar("-00"), pa.scalar("-0:")),
+)
 
 
 def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array:
@@ -32,31 +49,31 @@ def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array
 def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:
     if pa.types.is_boolean(target):
         lengths = pc.binary_length(texts)
-        return _first(pc.or_(pc.less(lengths, 4), pc.greater(lengths, 5)))
+        return _first(pc.or_(pc.less(lengths, _LENGTH_OF_TRUE), pc.greater(lengths, _LENGTH_OF_FALSE)))
     if pa.types.is_integer(target):
-        return _first_unlike(texts, _suspects(texts, "0\0", "1"), INTEGER)
+        return _first_unlike(texts, _suspects(texts, _CODES_AS_INTEGERS), INTEGER)
     if pa.types.is_floating(target) or pa.types.is_decimal(target):
-        row = _first_unlike(texts, _suspects(texts, "00", "0:"), NUMBER)
+        row = _first_unlike(texts, _suspects(texts, _CODES_AS_NUMBERS), NUMBER)
         return row if row is not None or pa.types.is_decimal(target) else _first_damaged(texts)
     return None
 
 
-def _suspects(texts: pa.Array, low: str, high: str) -> pa.Array:
-    """Texts from `low` to `high`, by their bytes, with a minus before them or without; those with a plus or exponent."""
+def _suspects(texts: pa.Array, bounds: tuple[_Range, _Range]) -> pa.Array:
+    """Texts in the first range or, with a minus, in the second; those with a plus or an exponent."""
     # Most columns have no minus, plus or exponent anywhere; one look at all bytes spares looking at each text.
     data = texts.buffers()[2]
     present = bytes(memoryview(data)) if data is not None else b""
-    suspects = _between(texts, low, high)
+    suspects = _between(texts, bounds[0])
     if b"-" in present:
-        suspects = pc.or_(suspects, _between(texts, "-" + low.rstrip("\0"), "-" + high))
+        suspects = pc.or_(suspects, _between(texts, bounds[1]))
     for char in "+eE":
         if char.encode() in present:
             suspects = pc.or_(suspects, pc.match_substring(texts, char))
     return suspects
 
 
-def _between(texts: pa.Array, low: str, high: str) -> pa.Array:
-    return pc.and_(pc.greater_equal(texts, low), pc.less(texts, high))
+def _between(texts: pa.Array, bounds: _Range) -> pa.Array:
+    return pc.and_(pc.greater_equal(texts, bounds[0]), pc.less(texts, bounds[1]))
 
 
 def _first_unlike(texts: pa.Array, suspects: pa.Array, pattern: str) -> int | None:

@@ -45,8 +45,11 @@ _PATTERNS: Final = {
     "timestamptz": _TIMESTAMPTZ,
 }
 _MAX_DIGITS: Final = 38
+# Scalars are made once: pyarrow looks for pandas at each one that it makes, which costs more than the kernel.
 # A decimal number of up to 15 significant digits comes back from a double as it was (IEEE 754).
-SAFE_LENGTH: Final = 15
+SAFE_LENGTH: Final = pa.scalar(15, pa.int32())
+_ZERO: Final = pa.scalar(0, pa.int32())
+_ONE: Final = pa.scalar(1, pa.int32())
 _GLANCE: Final = 64
 
 
@@ -99,9 +102,13 @@ class ColumnProfile:
         return True
 
     def _measure_numbers(self, texts: pa.Array) -> None:
-        if self._in_int64 and "integer" in self._kinds:
-            self._in_int64 = _casts(texts, pa.int64())
-        long = texts.filter(pc.greater(pc.binary_length(texts), SAFE_LENGTH))
+        lengths = pc.binary_length(texts)
+        if "integer" in self._kinds:
+            self._in_int64 = self._in_int64 and _casts(texts, pa.int64())
+            self._in_double &= pc.max(lengths).as_py() <= SAFE_LENGTH.as_py()
+            self._digits = max(self._digits, pc.max(lengths).as_py())
+            return
+        long = texts.filter(pc.greater(lengths, SAFE_LENGTH))
         if self._in_double and len(long):
             self._in_double = not any(map(is_damaged_by_double, long.to_pylist()))
         if pc.any(pc.match_substring_regex(texts, r"[a-zA-Z]")).as_py():
@@ -110,8 +117,8 @@ class ColumnProfile:
         digits = pc.utf8_ltrim(texts, "-")
         point = pc.find_substring(digits, ".")
         length = pc.binary_length(digits)
-        has_point = pc.greater_equal(point, 0)
-        scales = pc.if_else(has_point, pc.subtract(pc.subtract(length, point), 1), 0)
+        has_point = pc.greater_equal(point, _ZERO)
+        scales = pc.if_else(has_point, pc.subtract(pc.subtract(length, point), _ONE), _ZERO)
         wholes = pc.if_else(has_point, point, length)
         self._scale = max(self._scale, pc.max(scales).as_py())
         self._digits = max(self._digits, pc.max(wholes).as_py())

@@ -6,19 +6,17 @@ checksum, and rounds `1.5` when a column is an integer.
 
 from __future__ import annotations
 
-import codecs
 import difflib
-import io
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pa_csv
 
 from arrowload.connectors.csv.convert import convert
+from arrowload.connectors.csv.diagnosis import explain, line_of, require_closed
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
-from arrowload.connectors.csv.records import scan
 from arrowload.connectors.csv.text import open_utf8
 from arrowload.connectors.files.listing import file_splits, pinned, split_files
 from arrowload.connectors.files.source import FileSource
@@ -31,12 +29,10 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
-    from arrowload.connectors.csv.text import Utf8Stream
     from arrowload.io.files import FileInfo
     from arrowload.plan.capabilities import Split
 
 _BATCH_BYTES: Final = 16 * 1024**2
-_READ_BYTES: Final = 1024**2
 _BATCH_ROWS: Final = 65_536
 _SAMPLED_FILES: Final = 100
 
@@ -149,7 +145,7 @@ class CsvReader:
         try:
             return convert(texts, field.type, inferred=inferred)
         except CastFailure as exc:
-            line = self._line_of(row + exc.row, file, dialect)
+            line = line_of(row + exc.row, file, self._config, dialect)
             hint = f"say `columns: {{{field.name}: string}}` or another type"
             raise DataError(
                 f"`{file.path}` line {line}, column `{field.name}`: {_quoted(exc.value)} {exc.reason}",
@@ -162,7 +158,7 @@ class CsvReader:
             return cast_binary(column)
         except pa.ArrowInvalid as exc:
             bad = next(i for i in range(len(column)) if not _is_utf8(column[i].as_py()))
-            line = self._line_of(row + bad, file, dialect)
+            line = line_of(row + bad, file, self._config, dialect)
             raise DataError(
                 f"`{file.path}` line {line}, column `{name}`: {shown(repr(column[bad].as_py()))} is no UTF-8",
                 context={"path": file.path, "line": line, "column": name},
@@ -173,80 +169,42 @@ class CsvReader:
         """The rows of one file, every column as bytes, in pieces of about one block."""
         if not dialect.has_rows:
             return
-        single = len(dialect.names) == 1
         with open_utf8(file, self._config) as stream:
             last: pa.RecordBatch | None = None
             try:
-                yield from (
-                    last := batch
-                    for batch in pa_csv.open_csv(
-                        stream,
-                        pa_csv.ReadOptions(
-                            use_threads=False,
-                            block_size=self._config.block_size,
-                            column_names=dialect.names,
-                            skip_rows=dialect.skip_lines,
-                            skip_rows_after_names=int(dialect.header),
-                        ),
-                        pa_csv.ParseOptions(
-                            delimiter=dialect.delimiter,
-                            quote_char=dialect.quote or False,
-                            double_quote=dialect.escape is None,
-                            escape_char=dialect.escape or False,
-                            newlines_in_values=dialect.quote is not None,
-                            ignore_empty_lines=not single,
-                        ),
-                        pa_csv.ConvertOptions(
-                            column_types=dict.fromkeys(dialect.names, pa.binary()),
-                            strings_can_be_null=True,
-                            quoted_strings_can_be_null=False,
-                            null_values=self._config.null_values,
-                        ),
-                    )
-                )
+                for last in pa_csv.open_csv(stream, *self._options(dialect)):
+                    yield last
             except pa.ArrowInvalid as exc:
-                self._explain(exc, file, dialect)
+                raise explain(exc, file, self._config, dialect) from exc
+            # Of quotes that are not closed pyarrow makes a value that ends with the file.
             if stream.quotes % 2 or (last is not None and _ends_with_newline(last)):
-                self._require_closed(file, dialect)
+                require_closed(file, self._config, dialect)
 
-    def _line_of(self, row: int, file: FileInfo, dialect: Dialect) -> int:
-        """The line on which a row starts; rows are counted from 0 after the header, lines from 1."""
-        with open_utf8(file, self._config) as stream:
-            records = scan(_lines(stream), dialect)
-            return next((r.line for i, r in enumerate(records) if i == row + dialect.header), 0)
-
-    def _explain(self, error: pa.ArrowInvalid, file: FileInfo, dialect: Dialect) -> NoReturn:
-        """Find the row that pyarrow stumbled over.
-
-        Raises:
-            DataError: Always.
-        """
-        self._require_closed(file, dialect)
-        width = len(dialect.names)
-        with open_utf8(file, self._config) as stream:
-            ragged = next((r for r in scan(_lines(stream), dialect) if r.fields != width), None)
-        if ragged is not None:
-            raise DataError(
-                f"`{file.path}` line {ragged.line} has {ragged.fields} fields where {width} are expected",
-                context={"path": file.path, "line": ragged.line, "fields": ragged.fields, "expected": width},
-                hint=f"correct the line; the delimiter was taken to be {dialect.delimiter!r}",
-            ) from error
-        long = "straddling" in str(error)
-        raise DataError(
-            f"`{file.path}` has a row longer than {self._config.block_size}" if long else f"`{file.path}`: {error}",
-            context={"path": file.path},
-            hint="set `block_size` to more than its length" if long else "check `delimiter`, `quote` and `escape`",
-        ) from error
-
-    def _require_closed(self, file: FileInfo, dialect: Dialect) -> None:
-        with open_utf8(file, self._config) as stream:
-            for record in scan(_lines(stream), dialect):
-                if not record.closed:
-                    raise DataError(
-                        f"`{file.path}` ends inside the quotes of the row that starts on line {record.line}",
-                        context={"path": file.path, "line": record.line},
-                        hint="the file is cut short, or `quote` is another character",
-                    )
+    def _options(self, dialect: Dialect) -> tuple[Any, Any, Any]:
+        return (
+            pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=self._config.block_size,
+                column_names=dialect.names,
+                skip_rows=dialect.skip_lines,
+                skip_rows_after_names=int(dialect.header),
+            ),
+            pa_csv.ParseOptions(
+                delimiter=dialect.delimiter,
+                quote_char=dialect.quote or False,
+                double_quote=dialect.escape is None,
+                escape_char=dialect.escape or False,
+                newlines_in_values=dialect.quote is not None,
+                # Of a single column an empty line is a NULL.
+                ignore_empty_lines=len(dialect.names) > 1,
+            ),
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(dialect.names, pa.binary()),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=self._config.null_values,
+            ),
+        )
 
 
 def _quoted(value: object) -> str:
@@ -269,17 +227,6 @@ def _is_utf8(value: bytes | None) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _lines(stream: Utf8Stream) -> Iterator[str]:
-    """Every line, whatever ends it; U+FFFD stands for what is no UTF-8."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
-    rest = ""
-    while data := stream.read(_READ_BYTES):
-        *lines, rest = (rest + decoder.decode(data)).split("\n")
-        yield from lines
-    rest += decoder.decode(b"", final=True)
-    yield from rest.split("\n") if rest else ()
 
 
 def _rebatch(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:

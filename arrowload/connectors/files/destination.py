@@ -38,7 +38,8 @@ class FileDestination:
     """
 
     def __init__(self, path: str, part_format: PartFormat, target_bytes: int) -> None:
-        self.target_name = path
+        # The log lies in the folder and moves with it.
+        self.target_name = "."
         self._folder = Path(path)
         self._format = part_format
         self._target_bytes = target_bytes
@@ -116,7 +117,7 @@ class FileDestination:
             BusyError: The epoch installed is not lower.
         """
         self._require_folder()
-        record = FenceRecord(pipeline_id=pipeline_id, recipe=recipe, target=str(self._folder), epoch=epoch, owner=owner)
+        record = FenceRecord(pipeline_id=pipeline_id, recipe=recipe, target=self.target_name, epoch=epoch, owner=owner)
         with os_errors(self._folder):
             self._dataset.install_fence(record)
         last = self._dataset.log.head(recipe, pipeline_id)

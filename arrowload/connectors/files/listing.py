@@ -142,8 +142,9 @@ def partition(weights: Sequence[int], n: int) -> list[range]:
     runs: list[range] = []
     for index, weight in enumerate(weights):
         done += weight
-        last = index == len(weights) - 1
-        if last or (len(runs) < n - 1 and done * n >= total * (len(runs) + 1)):
+        items_left, runs_left = len(weights) - index - 1, n - len(runs) - 1
+        full = done * n >= total * (len(runs) + 1)
+        if not items_left or (runs_left and (full or items_left <= runs_left)):
             runs.append(range(start, index + 1))
             start = index + 1
     return runs

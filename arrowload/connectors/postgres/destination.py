@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
 from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.target import find_target
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from arrowload.core.typing import WriteMode
     from arrowload.io.adbc import AdbcSession
 
-# `IF NOT EXISTS` does not look far enough: of two that make the same thing at once, one gets one of these.
-_MADE_MEANWHILE: Final = ("23505", "42P06", "42P07")
 _FENCE_TRIES: Final = 5
+_LEDGER_TRIES: Final = 20
 _ORPHANS_WAIT_S: Final = 10.0
 _OUTCOME_PATIENCE_S: Final = 2.0
 
@@ -41,6 +41,7 @@ class PostgresDestination:
     def __init__(self, config: PostgresDestinationConfig) -> None:
         self._config = config
         self._table = TableName.parse(config.table, default_schema="public")
+        self.target_name = str(self._table)
         self._session: AdbcSession | None = None
         self._epoch: int | None = None
 
@@ -143,13 +144,13 @@ class PostgresDestination:
 
     def _make_ledger(self, session: AdbcSession) -> None:
         ledger = SqlLedger(session, str(self._table))
-        for left in reversed(range(_FENCE_TRIES)):
+        for left in reversed(range(_LEDGER_TRIES)):
             if ledger.exists():
                 return
             try:
                 ledger.create()
             except ConnectorError as exc:
-                if not left or exc.context.get("sqlstate") not in _MADE_MEANWHILE:
+                if not left or exc.context.get("sqlstate") not in MADE_MEANWHILE:
                     raise
 
     def _install_fence(self, session: AdbcSession, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:

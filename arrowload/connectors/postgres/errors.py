@@ -45,6 +45,8 @@ _BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
     (r"the database system is|too many (clients|connections)|remaining connection slots", TransientConnectorError),
     (r"No such file or directory", TransientConnectorError),  # the unix socket of a server that is not up
 )
+# `IF NOT EXISTS` does not look far enough: of two that make the same thing at once, one gets one of these.
+MADE_MEANWHILE: Final = ("23505", "42P06", "42P07", "42710")
 # Codes after which nobody knows whether the COMMIT that was under way took effect.
 _CONNECTION_LOST: Final = ("08", "57P")
 # Raised by the guards that a SELECT list carries; what it says is for people.

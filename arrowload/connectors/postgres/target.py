@@ -12,8 +12,9 @@ import pyarrow as pa
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
 from arrowload.connectors.postgres.binding import TargetColumn, bind_column, holds_all, new_column
 from arrowload.connectors.postgres.catalogue import Relation, find_table
+from arrowload.connectors.postgres.hazards import counts_rows, grants_of, refuse_cascades, refuse_to_rebuild
 from arrowload.core.exceptions import RecipeError
-from arrowload.io.sql import TableName, quote_identifier, quote_literal
+from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,14 +153,14 @@ def find_target(
             f"`{table}` is a view", context={"table": str(table)}, hint="load the table behind it, or another name"
         )
     if write_mode == "replace" and not _keeps(relation, schema):
-        _refuse_to_rebuild(session, table, relation)
-        return _made(table, schema, write_mode, tuple(merge_keys), grants=_grants(session, table, relation))
+        refuse_to_rebuild(session, table, relation)
+        return _made(table, schema, write_mode, tuple(merge_keys), grants=grants_of(session, table, relation))
     if write_mode == "replace":
-        _refuse_cascades(session, table, relation)
+        refuse_cascades(session, table, relation)
     _refuse_missing(table, relation, schema)
     columns, ddl = _bound(table, relation, schema)
     casts = any(column.cast for column in columns)
-    direct = not (casts or ddl or merge_keys) and _counts_rows(session, relation)
+    direct = not (casts or ddl or merge_keys) and counts_rows(session, relation)
     way: Way = "copy" if direct else "stage"
     return Target(table, True, columns, write_mode, tuple(merge_keys), way, ddl=ddl)
 
@@ -248,72 +249,3 @@ def _check_keys(schema: pa.Schema, merge_keys: Sequence[str]) -> None:
                 context={"column": key},
                 hint="cast it to `text` in a transform step",
             )
-
-
-def _counts_rows(session: AdbcSession, relation: Relation) -> bool:
-    """Whether the server counts the rows of a COPY into this very table, and nothing stands between.
-
-    Of a partitioned table the parts are counted; a trigger or a rule may keep rows out.
-    """
-    triggers = f"EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {relation.oid} AND NOT tgisinternal)"
-    rules = f"(SELECT relhasrules FROM pg_catalog.pg_class WHERE oid = {relation.oid})"
-    ((between, counted),) = session.execute(
-        f"SELECT {triggers} OR {rules} AS a, current_setting('track_counts') = 'on' AS b"
-    )
-    return relation.kind == "r" and bool(counted) and not between
-
-
-def _refuse_cascades(session: AdbcSession, table: TableName, relation: Relation) -> None:
-    """A replace deletes the old rows: foreign keys must not carry that into other tables."""
-    found = session.execute(
-        "SELECT conrelid::regclass::text FROM pg_catalog.pg_constraint"
-        f" WHERE confrelid = {relation.oid} AND conrelid <> confrelid AND confdeltype IN ('c', 'n', 'd')"
-    )
-    if found:
-        raise RecipeError(
-            f"rows of `{found[0][0]}` would go, or change, with those of `{table}`, which a replace deletes",
-            context={"table": str(table), "referenced_by": [name for (name,) in found]},
-            hint="use `write_mode: merge`, or take the ON DELETE action off the foreign key",
-        )
-
-
-def _refuse_to_rebuild(session: AdbcSession, table: TableName, relation: Relation) -> None:
-    """A new table takes the place of the old one only where nothing but indexes and grants hangs on that."""
-    oid = relation.oid
-    checks = {
-        "a view": "FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass"
-        f" AND d.refobjid = {oid} AND d.deptype = 'n'",
-        "a foreign key": f"FROM pg_constraint WHERE confrelid = {oid} AND conrelid <> {oid}",
-        "a trigger": f"FROM pg_trigger WHERE tgrelid = {oid} AND NOT tgisinternal",
-        "a publication": f"FROM pg_publication_rel WHERE prrelid = {oid}",
-        "a policy": f"FROM pg_policy WHERE polrelid = {oid}",
-        "a partition or child": f"FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}",
-    }
-    answers = ", ".join(f"EXISTS (SELECT {sql}) AS c{i}" for i, sql in enumerate(checks.values()))
-    found = [what for what, there in zip(checks, session.execute(f"SELECT {answers}")[0], strict=True) if there]
-    if found or relation.kind != "r":
-        raise RecipeError(
-            f"`{table}` has other columns or types than the recipe loads, and cannot be made anew:"
-            f" {found[0] if found else 'its kind'} depends on it",
-            context={"table": str(table), "depends": found},
-            hint="alter the table by hand, or load what it has columns for",
-        )
-
-
-def _grants(session: AdbcSession, table: TableName, relation: Relation) -> tuple[str, ...]:
-    """The grants of the old table, as statements for the new one; run when it has its name."""
-    rows = session.execute(
-        "SELECT a.privilege_type AS p, a.is_grantable AS g,"
-        " CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS r"
-        " FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a"
-        f" WHERE c.oid = {relation.oid} AND a.grantee <> c.relowner"
-    )
-    return tuple(
-        f"GRANT {privilege} ON {table.sql()} TO {grantee}{' WITH GRANT OPTION' if grantable else ''}"
-        for privilege, grantable, grantee in rows
-    )
-
-
-def server_count(table_oid_of: TableName) -> str:
-    """The query for how many rows this transaction has put into a table, as the server counts them."""
-    return f"SELECT pg_stat_get_xact_tuples_inserted({quote_literal(table_oid_of.sql())}::regclass)::int8 AS n"

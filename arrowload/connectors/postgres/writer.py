@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from arrowload.connectors.base import LedgerEntry, Load, Sealed
 from arrowload.connectors.postgres.checks import checked
-from arrowload.connectors.postgres.errors import leaves_outcome_open
-from arrowload.connectors.postgres.target import STAGING, Target, find_target, server_count
+from arrowload.connectors.postgres.errors import MADE_MEANWHILE, leaves_outcome_open
+from arrowload.connectors.postgres.hazards import server_count
+from arrowload.connectors.postgres.target import STAGING, Target, find_target
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import (
     ConnectorError,
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from arrowload.io.adbc import AdbcSession
     from arrowload.io.sql import TableName
-
-# What two loads see that make the same table at once.
-_MADE_MEANWHILE = ("23505", "42P06", "42P07")
 
 
 class PostgresLoadWriter:
@@ -54,8 +52,11 @@ class PostgresLoadWriter:
         # An answered commit must outlive a crash of the server, whatever its default is.
         current = "current_setting('synchronous_commit')"
         session.execute(f"SELECT set_config('synchronous_commit', 'on', true) AS s WHERE {current} = 'off'")
-        self._target = self._locked_target() if self._find_target().way == "copy" else self._find_target()
-        self._prepare()
+        self._target = self._find_target()
+        if self._target.way == "copy":
+            self._target = self._locked(self._target)
+        if self._target.way == "copy":
+            self._prepare()
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Copy the rows of `stream` into the target or into staging."""
@@ -75,21 +76,15 @@ class PostgresLoadWriter:
     def seal(self) -> Sealed:
         """Have the server count; of rows with equal merge keys the losers are dropped from staging here."""
         detail: dict[str, object] = {"way": self._target.way, "table": str(self._target.filled)}
-        if self._target.way == "copy":
-            rows = int(self._session.execute(server_count(self._target.filled))[0][0])
-        elif not self._has_staging:
-            rows = 0
-        else:
-            rows = int(self._session.execute(f"SELECT count(*) FROM {STAGING.sql()}")[0][0])
+        rows = self._count()
         if rows != self._staged:
             raise TransientConnectorError(
                 f"the server holds {rows} rows of {self._staged} that were sent",
                 context={"table": str(self._table), "rows_sent": self._staged, "rows_held": rows},
             )
         duplicates = 0
-        if self._has_staging and self._load.merge_keys:
+        if self._load.merge_keys and self._has_staging:
             duplicates = self._session.run(self._target.drop_losers(has_cursor=self._load.has_cursor))
-        if self._has_staging:
             self._session.run(f"ANALYZE {STAGING.sql()}")
         return Sealed(rows_staged=rows, rows_duplicate=duplicates, detail=detail)
 
@@ -108,22 +103,20 @@ class PostgresLoadWriter:
         self._commit()
 
     def abort(self) -> None:
-        """Roll back and close."""
+        """Roll back and close; does nothing when that is done, or the commit was tried."""
+        if not self._session.is_open:
+            return
         with suppress(ConnectorError):
             self._session.run("ROLLBACK")
         self._session.close()
 
     def _prepare(self) -> None:
-        if self._target.way == "stage":
-            return
         try:
-            for statement in self._target.prepare():
-                self._session.run(statement)
+            self._run_all(self._target.prepare())
         except ConnectorError as exc:
-            if exc.context.get("sqlstate") in _MADE_MEANWHILE:
-                raise TransientConnectorError(
-                    f"`{self._table}` is being made by another load", context=exc.context
-                ) from exc
+            if exc.context.get("sqlstate") in MADE_MEANWHILE:
+                message = f"`{self._table}` is being made by another load"
+                raise TransientConnectorError(message, context=exc.context) from exc
             raise
 
     def _find_target(self) -> Target:
@@ -138,13 +131,21 @@ class PostgresLoadWriter:
             )
         return target
 
-    def _locked_target(self) -> Target:
-        """The target again, now that nobody can alter it."""
-        target = self._find_target()
-        if lock := target.lock():
-            self._session.run(lock)
-            target = self._find_target()
-        return target
+    def _locked(self, target: Target) -> Target:
+        """`target` once more, now that nobody can alter it; a table that is not there yet cannot be locked."""
+        lock = target.lock()
+        if lock is None:
+            return target
+        self._session.run(lock)
+        return self._find_target()
+
+    def _count(self) -> int:
+        """How many rows of this load the server holds, by its own count."""
+        if self._target.way == "copy":
+            return int(self._session.execute(server_count(self._target.filled))[0][0])
+        if not self._has_staging:
+            return 0
+        return int(self._session.execute(f"SELECT count(*) FROM {STAGING.sql()}")[0][0])
 
     def _make_staging(self, extra: pa.Schema) -> None:
         if not self._has_staging:
@@ -171,14 +172,15 @@ class PostgresLoadWriter:
         if self._target.way == "copy":
             self._run_all(self._target.publish())
             return
-        planned, self._target = self._target, self._locked_target()
-        if self._target != planned:
+        if self._locked(self._target) != self._target:
             raise TransientConnectorError(f"`{self._table}` was altered while rows were staged", hint="run again")
         self._make_staging(pa.schema([]))
-        self._run_all(self._target.prepare())
-        touched = sum(self._session.run(statement) for statement in self._target.apply())
-        # A merge into a key that the table holds twice updates both.
-        if touched < rows:
+        self._prepare()
+        statements = self._target.apply()
+        touched = sum(self._session.run(statement) for statement in statements)
+        # A merge of keys alone does not touch rows that are there; one whose key is there twice updates both.
+        counted = self._load.write_mode != "merge" or len(statements) > 1
+        if counted and touched < rows:
             raise DataError(
                 f"a trigger or rule of `{self._table}` kept {rows - touched} rows out",
                 context={"table": str(self._table), "rows_staged": rows, "rows_stored": touched},

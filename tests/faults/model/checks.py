@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def check(world: Contracts, destination: Destination) -> str | None:
     """What must hold of the destination at any moment: I1, I2, I3, I6."""
     loads = sorted(destination.loads, key=position_of)
+    if len({load.entry.pipeline_id for load in loads}) > 1:
+        return "I3: two pipelines load the same recipe into the same target"
     places = [position_of(load) for load in loads]
     if len(set(places)) < len(places):
         return f"I3: two loads have one place: {places}"
-    if len({load.entry.pipeline_id for load in loads}) > 1:
-        return "I3: two pipelines load the same recipe into the same target"
     due: Visible = ()
     for load in loads:
         due = applied(due, load)

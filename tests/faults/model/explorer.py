@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from arrowload.engine import commit
 from tests.faults.model.checks import check
 from tests.faults.model.contracts import applied
-from tests.faults.model.liveness import check_alone
+from tests.faults.model.liveness import check_alone, is_refused
 from tests.faults.model.values import NAMES, Backend, Bounds, Destination, Recipe, Report, Sharing, Visible
 from tests.faults.model.world import World
 
@@ -91,10 +91,10 @@ class Explorer:
                 report.transitions += 1
                 if in_step is None and to in came_from:
                     continue
-                flaw = in_step or self._flaw(to)
+                alone, flaw = self._flaw(to) if in_step is None else ([], in_step)
                 if flaw is not None:
                     report.flaw = flaw
-                    report.trace = [*self._history(key), label]
+                    report.trace = [*self._history(key), label, *alone]
                     return []
                 came_from[to] = (key, label)
                 after.append(to)
@@ -244,29 +244,29 @@ class Explorer:
 
     # ------------------------------------------------------------ what must hold
 
-    def _flaw(self, key: Key) -> str | None:
-        """What is wrong with a state that was not met before."""
+    def _flaw(self, key: Key) -> tuple[list[str], str | None]:
+        """What is wrong with a state that was not met before, and what a run alone did to show it."""
         world, destination = self.world, self.world.destinations.values[key.destination]
         if key.destination not in self._checked:
             self._checked.add(key.destination)
             flaw = check(world, destination)
             if flaw is not None:
-                return flaw
+                return [], flaw
         if destination.pending is not None:
-            return None
+            return [], None
         for index in (0, 1):
             # With a backend each, a run must get on however the other machine stands; with one, when the lock is free.
             idle = not key[index] and (not self._shared or not key[1 - index])
             place = (key[2 + index], key.destination, key.stage)
             if idle and place not in self._alone:
                 self._alone.add(place)
-                self.report.restarts += 1
                 backend = world.backends.values[key[2 + index]]
-                flaw, refused = check_alone(world, backend, destination, key.stage)
-                self.report.refusals += refused
+                self.report.restarts += 1
+                self.report.refusals += is_refused(world, backend, destination)
+                history, flaw = check_alone(world, backend, destination, key.stage)
                 if flaw is not None:
-                    return flaw
-        return None
+                    return history, flaw
+        return [], None
 
 
 def _before_last_load(destination: Destination) -> Destination | None:

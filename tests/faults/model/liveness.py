@@ -13,58 +13,60 @@ if TYPE_CHECKING:
     from tests.faults.model.world import World
 
 
-def check_alone(world: World, backend: Backend, destination: Destination, stage: int) -> tuple[str | None, bool]:
+def check_alone(world: World, backend: Backend, destination: Destination, stage: int) -> tuple[list[str], str | None]:
     """Liveness: one plain run alone, and one full refresh, bring the destination to equal the source.
 
+    Where state and ledger contradict each other a plain run is refused, and only there.
+
     Returns:
-        The flaw, and whether the plain run was refused, as it must be when, and only when, the state is ahead.
+        What the run did that went wrong, and what the flaw is.
     """
-    ahead = world.recipe != "replace" and contradicts(State.from_json(backend.state), destination)
-    flaw = _lone_run(world, backend, destination, stage, full_refresh=False, refused=ahead)
-    if flaw is None and (ahead or world.bounds.full_refreshes):
-        flaw = _lone_run(world, backend, destination, stage, full_refresh=True, refused=False)
-    return flaw, ahead
+    refused = is_refused(world, backend, destination)
+    history, flaw = _lone_run(world, backend, destination, stage, full_refresh=False, refused=refused)
+    if flaw is None and (refused or world.bounds.full_refreshes):
+        history, flaw = _lone_run(world, backend, destination, stage, full_refresh=True, refused=False)
+    return history, flaw
+
+
+def is_refused(world: World, backend: Backend, destination: Destination) -> bool:
+    """Whether a plain run must end with a StateError; a `replace` starts over anyway."""
+    return world.recipe != "replace" and contradicts(State.from_json(backend.state), destination)
 
 
 def _lone_run(
     world: World, backend: Backend, destination: Destination, stage: int, *, full_refresh: bool, refused: bool
-) -> str | None:
-    runner, label, steps = world.start(0, full_refresh=full_refresh), "", 0
-    before, kind = destination, "full refresh" if full_refresh else "plain run"
-    owed = backend.owed
+) -> tuple[list[str], str | None]:
+    history = ["then, alone, one full refresh:" if full_refresh else "then, alone, one plain run:"]
+    before, owed = destination, backend.owed
     # Whoever holds the lock is not this run.
     backend = backend._replace(holder=None if backend.holder is None else 1)
-    current: Runner | None = runner
-    while current is not None:
-        done = next(world.perform(current, backend, destination, stage), None)
-        if done is None or steps > 50:
-            return f"liveness: a {kind} alone does not end"
-        moved = world.answer("", 0, done)
+    runner: Runner | None = world.start(0, full_refresh=full_refresh)
+    while runner is not None:
+        done = next(world.perform(runner, backend, destination, stage), None)
+        if done is None or len(history) > 50:
+            return history[:15], "liveness: the run does not end"
+        moved = world.answer(world.doing(runner), 0, done)
+        history.append(moved.label)
         if moved.flaw is not None:
-            return f"in a {kind} alone: {moved.flaw}"
-        current, backend, destination, label = moved.runner, moved.backend, moved.destination, moved.label
-        steps += 1
-    ended = label.removeprefix(" → ")
+            return history, moved.flaw
+        runner, backend, destination = moved.runner, moved.backend, moved.destination
+    status = history[-1].rpartition(" → ")[2]
     if refused:
-        return (
-            None
-            if ended.startswith("StateError") and destination.loads == before.loads
-            else (f"a state ahead of the ledger is not refused, the run ends with `{ended}`")
-        )
-    if ended not in ("committed", "recovered", "up_to_date"):
-        return f"liveness: a {kind} alone ends with `{ended}`"
-    return _arrived(world, before, destination, stage, full_refresh=full_refresh, owed=owed)
+        rightly = history[-1].find("StateError") > 0 and destination.loads == before.loads
+        return history, None if rightly else "liveness: state and ledger contradict each other, and the run goes on"
+    if status not in ("committed", "recovered", "up_to_date"):
+        return history, f"liveness: the run ends with `{status}`"
+    return history, _arrived(world, before, destination, stage, full_refresh=full_refresh, owed=owed)
 
 
 def _arrived(
     world: World, before: Destination, after: Destination, stage: int, *, full_refresh: bool, owed: int
 ) -> str | None:
-    """After a run alone: the destination equals the source; where runs add up, one run was added, or none owed."""
+    """The destination equals the source; where runs add up, one run was added, or none when one was owed."""
     flaw = check(world, after)
     if flaw is not None:
-        return f"after a run alone: {flaw}"
+        return flaw
     if world.recipe != "plain" or full_refresh:
-        flaw = difference(Counter(world.stages[stage]), after)
-    elif owed >= 0 and len(after.loads) - len(before.loads) + owed != 1:
-        flaw = f"{len(after.loads) - len(before.loads)} loads were added where {1 - owed} was due"
-    return flaw and f"liveness: {flaw}"
+        return difference(Counter(world.stages[stage]), after)
+    added = len(after.loads) - len(before.loads)
+    return f"I3: {added} loads were added where {1 - owed} was due" if owed >= 0 and added + owed != 1 else None

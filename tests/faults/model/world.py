@@ -173,9 +173,13 @@ class World(Contracts):
         run, _ = commit.step(commit.Run(terms=terms), commit.Ready())
         return Runner(index, full_refresh, self._number(run))
 
+    def doing(self, runner: Runner) -> str:
+        """Whose effect is next, and which."""
+        return f"{NAMES[runner.side]} {type(self.runs.values[runner.run].doing).__name__}"
+
     def moves(self, runner: Runner, backend: Backend, destination: Destination, stage: int) -> Iterator[Moved]:
         """Everything that a runner can do or suffer next."""
-        name = f"{NAMES[runner.side]} {type(self.runs.values[runner.run].doing).__name__}"
+        name = self.doing(runner)
         dead = self.unlock(backend, runner, died=True)
         yield Moved(f"{NAMES[runner.side]} is killed before {name[2:]}", 1, None, dead, destination)
         for done in self.perform(runner, backend, destination, stage):

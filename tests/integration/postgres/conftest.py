@@ -73,6 +73,7 @@ class Loading:
     def __init__(self, destination: PostgresDestination) -> None:
         self.destination = destination
         self.pipeline_id = str(uuid.uuid4())
+        self.recipe = f"recipe-{self.pipeline_id}"
         self.seq = 0
         self.epoch = 1
 
@@ -86,7 +87,7 @@ class Loading:
 
     def staged(self, rows: pa.Table, write_mode: str = "append", merge_keys: tuple[str, ...] = ()) -> Any:
         """A writer that holds `rows`, and the load that it was told of."""
-        self.destination.fence(self.pipeline_id, "recipe", self.epoch, "owner")
+        self.destination.fence(self.pipeline_id, self.recipe, self.epoch, "owner")
         extra = [name for name in rows.schema.names if name.startswith("_arrowload_")]
         plain = rows.drop_columns(extra) if extra else rows
         facts = self.destination.target(plain.schema, write_mode=write_mode, merge_keys=merge_keys)
@@ -107,7 +108,7 @@ class Loading:
         load = Load(
             load_id=f"load-{self.seq}",
             pipeline_id=self.pipeline_id,
-            recipe="recipe",
+            recipe=self.recipe,
             generation=1,
             seq=self.seq,
             epoch=self.epoch,
@@ -127,7 +128,7 @@ class Loading:
             "seq": load.seq,
             "load_id": load.load_id,
             "epoch": load.epoch,
-            "recipe": "recipe",
+            "recipe": self.recipe,
             "target": "public.target",
             "write_mode": load.write_mode,
             "lower": None,

@@ -278,8 +278,8 @@ def test_what_the_server_refuses_is_bad_data(
     """The code, the place and the reason are the server's."""
     postgres.execute(f"{SETUP} CREATE TABLE target (v {kind});")
 
+    values = [decimal.Decimal(1), decimal.Decimal(value)] if kind == "price" else ["ok", value]
     with pytest.raises(DataError) as caught:
-        values = [decimal.Decimal(1), decimal.Decimal(value)] if kind == "price" else ["ok", value]
         loading("target").load(pa.table({"v": values}))
 
     assert caught.value.context["sqlstate"] == sqlstate

@@ -95,7 +95,7 @@ def plugin_environment(tmp_path: Path) -> dict[str, str]:
     (site / "arrowload_test_plugin.py").write_text(PLUGIN)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: arrowload-test-plugin\nVersion: 0.1\n")
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    return {**os.environ, "PYTHONPATH": str(site)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
 
 
 def command(*arguments: str) -> list[str]:

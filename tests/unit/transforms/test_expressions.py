@@ -252,6 +252,8 @@ def test_no_value_changes_in_silence(pipeline, text, values, reason):
         ("i <> 0 and a % i = 1", {"i": 0}, False),
         ("i = 0 or a % i = 1", {"i": 0}, True),
         ("case when s ~ '^[0-9]+$' then cast(s as int) end", {}, None),
+        ("case when s ~ '^[0-9]+$' then cast(s as int) * 2 + 1 end", {}, None),
+        ("case when s ~ '^[0-9]+$' then case when cast(s as int) > 5 then cast(s as int) * 2 end end", {}, None),
     ],
 )
 def test_a_branch_that_is_not_taken_cannot_fail(evaluate, text, values, expected):

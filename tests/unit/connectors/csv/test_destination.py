@@ -104,7 +104,7 @@ def test_types_without_a_form(tmp_path):
 
 
 def test_types_that_become_text(tmp_path):
-    """uuid and json are written as text; a dictionary as its values."""
+    """Columns of uuid and json are written as text; a dictionary as its values."""
     schema = pa.schema([("u", pa.uuid()), ("j", pa.json_()), ("d", pa.dictionary(pa.int32(), pa.string()))])
     stored = destination(tmp_path).target(schema, write_mode="append", merge_keys=()).schema
     assert stored.types == [pa.string()] * 3

@@ -43,7 +43,8 @@ class Dataset:
             pipeline_id=pipeline, generation=0, seq=seq, load_id=f"{pipeline}-load{seq}", epoch=epoch,
             recipe=f"recipe-{pipeline}", target="t", write_mode=mode, lower=None, upper=None, state="{}",
             schema_fingerprint="f", rows_read=rows, rows_written=rows, rows_filtered=0, rows_rejected=0,
-            rows_deduplicated=0, content_hash="0", engine_version="0", committed_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+            rows_deduplicated=0, content_hash="0", engine_version="0",
+            committed_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         )  # fmt: skip
 
     def load(self, seq, values, **options):

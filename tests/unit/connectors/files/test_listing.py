@@ -232,9 +232,13 @@ def test_an_error_of_a_file_that_changed_is_put_down_to_the_change(folder):
     """A file that is being written does not parse; that is no fault of the data."""
     folder.put("a.csv", T0)
     (file,) = list_files([str(folder.path)], [".csv"])
-    with pytest.raises(TransientConnectorError), pinned(file):
+
+    def parse():
         folder.put("a.csv", T0, "")
         raise ValueError("does not parse")
+
+    with pytest.raises(TransientConnectorError), pinned(file):
+        parse()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 100])
@@ -244,6 +248,7 @@ def test_partition_covers_everything_once(weights, n):
     runs = partition(weights, n)
     assert [i for run in runs for i in run] == list(range(len(weights)))
     assert len(runs) <= n
+    assert n < len(weights) or len(runs) == len(weights)
     assert all(runs)
 
 
