@@ -17,7 +17,7 @@ from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, Sp
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arrowload.connectors.base import Destination, LedgerEntry, LedgerHead, Load, Source
+    from arrowload.connectors.base import Destination, LedgerEntry, LedgerHead, Load, Overlap, Snapshot, Source
     from arrowload.core.batch import Batch
     from arrowload.core.typing import WriteMode
 
@@ -47,7 +47,7 @@ class IterableSource:
             return snapshot.schema
 
     @contextmanager
-    def snapshot(self, state: State) -> Iterator[_IterableSnapshot]:
+    def snapshot(self, state: State) -> Iterator[Snapshot]:
         """Start reading."""
         yield _IterableSnapshot(self._source, copy.deepcopy(state))
 
@@ -58,7 +58,7 @@ class IterableSource:
 class _IterableSnapshot:
     """One reading of the plug-in's batches."""
 
-    overlap = None
+    overlap: Overlap | None = None
 
     def __init__(self, source: Source, state: State) -> None:
         self.state = state

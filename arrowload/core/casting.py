@@ -102,13 +102,16 @@ def check_cast(
         raise _refusal(source, target, None) from exc
 
 
-def cast_batch_exact(batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int = 0) -> pa.RecordBatch:
+def cast_batch_exact(
+    batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int = 0, kept: pa.Array | None = None
+) -> pa.RecordBatch:
     """The columns of `schema`, by name, in its order and its exact types; `batch` itself when it has that schema.
 
     Args:
         batch: The rows; a column that `schema` lacks is an error, as is one that `batch` lacks.
         schema: What comes out, metadata included.
         first_row: What the first row is called in errors.
+        kept: Where each row of `batch` stood before others were dropped (int64); None when none were.
 
     Raises:
         TransformError: A value does not fit; context: `column`, `row`, `value`, `type`.
@@ -117,19 +120,23 @@ def cast_batch_exact(batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int
     if batch.schema.equals(schema, check_metadata=True):
         return batch
     columns = [
-        cast_column(batch.column(source), field, first_row=first_row) for source, field in _pairs(batch.schema, schema)
+        cast_column(batch.column(source), field, first_row=first_row, kept=kept)
+        for source, field in _pairs(batch.schema, schema)
     ]
     if not columns:
         return batch
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def cast_column(array: pa.Array, field: pa.Field, *, first_row: int = 0, **options: Any) -> pa.Array:
+def cast_column(
+    array: pa.Array, field: pa.Field, *, first_row: int = 0, kept: pa.Array | None = None, **options: Any
+) -> pa.Array:
     """`cast_exact` for the column that `field` names; raises as `cast_batch_exact` does."""
     try:
         return cast_exact(array, field.type, **options)
     except CastFailure as exc:
-        raise cast_error(exc, field.name, field.type, row=first_row + exc.row) from exc
+        row = exc.row if kept is None else kept[exc.row].as_py()
+        raise cast_error(exc, field.name, field.type, row=first_row + row) from exc
     except RecipeError as exc:
         raise RecipeError(f"column `{field.name}`: {exc.message}", context={**exc.context}, hint=exc.hint) from exc
 

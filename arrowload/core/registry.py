@@ -1,4 +1,4 @@
-"""One mechanism behind sources, destinations, transforms and state backends: a name leads to a factory and its config."""
+"""One mechanism behind sources, destinations, transforms and state backends: a name leads to a factory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Registration(NamedTuple):
-    """What stands behind a name: `factory(config, …)` makes the thing, `config` is the Struct that its keys decode to."""
+    """What stands behind a name: `factory(config, …)` makes the thing, its keys decode to the Struct `config`."""
 
     name: str
     factory: Callable[..., Any]
@@ -96,10 +96,16 @@ class Registry(Generic[T]):
         except ModuleNotFoundError as exc:
             raise MissingExtraError(
                 f"the {self.kind} `{name}` needs the package `{exc.name}`, which is not installed",
-                hint=f"pip install 'arrowload[{name}]'",
+                hint=_how_to_install(entry, exc.name),
             ) from exc
         if name not in self._registrations:
             self.register(name, loaded)
+
+
+def _how_to_install(entry: EntryPoint, missing: str | None) -> str:
+    if entry.dist is not None and entry.dist.name == "arrowload":
+        return f"pip install 'arrowload[{entry.name}]'"
+    return f"pip install {missing}"
 
 
 sources: Registry[Any] = Registry("source", "arrowload.sources")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 StateValue: TypeAlias = (
-    "None | bool | int | float | str | bytes | decimal.Decimal | uuid.UUID | CursorValue"
-    " | dt.datetime | dt.date | dt.time | dt.timedelta | list[StateValue] | dict[str, StateValue]"
+    "bool | int | float | str | bytes | decimal.Decimal | uuid.UUID | CursorValue"
+    " | dt.datetime | dt.date | dt.time | dt.timedelta | list[StateValue] | dict[str, StateValue] | None"
 )
 
 _TAG = "$type"

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 WriteMode: TypeAlias = Literal["append", "replace", "merge"]
 Delivery: TypeAlias = Literal["exactly_once", "idempotent_by_key", "at_least_once"]
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 class SupportsArrowArray(Protocol):

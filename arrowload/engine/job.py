@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
 from arrowload.connectors.base import Destination, MemoryBound, SnapshotSource, Source, TransactionalDestination
 from arrowload.connectors.registry import get_destination, get_source
+from arrowload.core.casting import check_batch_cast
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
@@ -88,6 +89,7 @@ class Job:
             target = self.destination.target(
                 pipeline.output_schema, write_mode=self.write_mode, merge_keys=self.merge_keys
             )
+            check_batch_cast(pipeline.output_schema, target.schema)
         plan = build_plan(
             self.recipe,
             source=self.source.facts(),

@@ -72,6 +72,7 @@ class Transfer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
     _queue: BatchQueue | None = None
+    _error: BaseException | None = None
 
     @property
     def stream_schema(self) -> pa.Schema:
@@ -85,8 +86,8 @@ class Transfer:
 
     @property
     def error(self) -> BaseException | None:
-        """The error that ended reading; what the consumer raised then is only its echo through a driver."""
-        return self._queue.error if self._queue is not None else None
+        """The error that ended the stream; what the consumer raised then is only its echo through a driver."""
+        return self._error
 
     def stream(self) -> pa.RecordBatchReader:
         """The rows, ready for the destination; reading begins now, on threads of its own."""
@@ -133,7 +134,7 @@ class Transfer:
 
     def _prepared(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one split as the destination wants them."""
-        first_row = 0
+        first_row = 1  # as people count
         with self.snapshot.read_split(split, batch_size=self.batch_size) as reader:
             for batch in reader:
                 if batch.num_rows:
@@ -148,8 +149,8 @@ class Transfer:
             with self._lock:
                 new = self.seen.new_rows(batch)
         transformed = self.pipeline.apply(new, first_row=first_row)
-        out = cast_batch_exact(transformed.batch, self.schema, first_row=first_row)
-        self._refuse_null_keys(out, first_row)
+        out = cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
+        self._refuse_null_keys(out, first_row, transformed.kept)
         rows, digest = kernels.content_hash(out)
         self._count(batch, new, rows, digest)
         if self.merge_keys and self.cursor_column is not None:
@@ -159,11 +160,12 @@ class Transfer:
             )
         return out
 
-    def _refuse_null_keys(self, batch: pa.RecordBatch, first_row: int) -> None:
+    def _refuse_null_keys(self, batch: pa.RecordBatch, first_row: int, kept: pa.Array | None) -> None:
         for key in self.merge_keys:
             column = batch.column(key)
             if column.null_count:
-                row = first_row + pc.index(column.is_null(), True).as_py() + 1
+                place = pc.index(column.is_null(), True).as_py()
+                row = first_row + (place if kept is None else kept[place].as_py())
                 raise DataError(
                     f"the merge key `{key}` is NULL in row {row}",
                     context={"column": key, "row": row},
@@ -191,5 +193,10 @@ class Transfer:
                 self.counts.rows_staged += batch.num_rows
                 self.notify(RowsMoved(self.counts.rows_read, self.counts.rows_staged, self.counts.bytes_read))
                 yield self._with_ordinals(batch, start) if self.merge_keys else batch
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            self._error = exc
+            raise
         finally:
             queue.close()

@@ -37,6 +37,8 @@ def read_file(path: Path) -> LocatedDict:
 def _read_text(path: Path, at: Origin) -> str:
     try:
         if not path.is_file():
+            if path.is_dir():
+                raise recipe_error("is a folder, not a recipe", at, hint=f"did you mean `{path / 'recipe.yaml'}`?")
             problem = "is not a file" if path.exists() else "no such file"
             raise recipe_error(problem, at, hint=_similar_file(path))
         # One byte more than allowed shows a file that is too large, even one that grows while it is read.

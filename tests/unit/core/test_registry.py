@@ -107,14 +107,14 @@ def test_entry_points_are_named_without_being_loaded_and_loaded_once_wanted(
     monkeypatch.delitem(sys.modules, "tests_plug_in")
 
 
-def test_a_missing_package_names_the_extra(target: Registry[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_the_command_that_brings_it(target: Registry[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint can be pasted."""
     _discover(target, monkeypatch, postgres="no_such_package_of_arrowload.source")
 
     with pytest.raises(MissingExtraError, match="needs the package `no_such_package_of_arrowload`") as caught:
         target.lookup("postgres")
 
-    assert caught.value.hint == "pip install 'arrowload[postgres]'"
+    assert caught.value.hint == "pip install no_such_package_of_arrowload"
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
