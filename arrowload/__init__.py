@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from arrowload.engine.report import RunReport
     from arrowload.models.loader import RecipeLoader
     from arrowload.models.recipe import Recipe
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.registry import get_transform, register_transform
 
 _HOMES = {
@@ -55,7 +55,7 @@ _HOMES = {
     "RunReport": "engine.report",
     "RecipeLoader": "models.loader",
     "Recipe": "models.recipe",
-    "LoadPlan": "plan.plan",
+    "LoadPlan": "planning.plan",
     "get_transform": "transforms.registry",
     "register_transform": "transforms.registry",
 }

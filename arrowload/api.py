@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
     from arrowload.engine.report import RunReport
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
 
 RecipeLike: TypeAlias = str | Path | Mapping[str, Any] | Recipe
 """A recipe file, its content as a mapping, or a recipe that is loaded already."""

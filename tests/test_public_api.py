@@ -20,9 +20,8 @@ def test_every_public_name_is_there() -> None:
 
 def test_plan_is_the_function_after_its_folder_was_imported() -> None:
     """No subpackage hides a public function of the same name."""
-    import arrowload.planning.planner
-
     import arrowload.engine.job
+    import arrowload.planning.planner
 
     assert all(callable(getattr(arrowload, name)) for name in ("plan", "run", "read", "stream", "preview", "validate"))
 

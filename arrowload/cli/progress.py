@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arrowload.engine.events import RunEvent
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
 
 _LINE_EVERY_S: Final = 5.0
 _STEPS: Final = {

@@ -12,7 +12,7 @@ from arrowload.connectors.base import Sealed
 from arrowload.core.batch import ArrowBatch
 from arrowload.core.exceptions import ConnectorError
 from arrowload.core.state import State
-from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
+from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

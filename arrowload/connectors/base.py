@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from arrowload.core.batch import Batch
     from arrowload.core.state import State
-    from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
+    from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
 
 ORDINAL_COLUMN = "_arrowload_ordinal"
 CURSOR_COLUMN = "_arrowload_cursor"

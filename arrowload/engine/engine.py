@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from arrowload.connectors.base import LoadWriter, Snapshot
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
 

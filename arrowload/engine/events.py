@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from arrowload.plan.plan import LoadPlan
+from arrowload.planning.plan import LoadPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from arrowload.core.casting import check_batch_cast
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
-from arrowload.plan.capabilities import Window
-from arrowload.plan.planner import build_plan, check_destination
+from arrowload.planning.capabilities import Window
+from arrowload.planning.planner import build_plan, check_destination
 from arrowload.transforms.pipeline import TransformPipeline
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from arrowload.core.typing import WriteMode
     from arrowload.models.recipe import Recipe
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
 

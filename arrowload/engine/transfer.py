@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.base import Snapshot
     from arrowload.engine.overlap import SeenRows
-    from arrowload.plan.capabilities import Split
+    from arrowload.planning.capabilities import Split
     from arrowload.transforms.pipeline import BoundPipeline
 
 _HASH_MODULUS: Final = 2**128

@@ -131,7 +131,7 @@ JOBS = {
         postgres_source,
         duckdb_destination,
         lambda stage: stage.exported("lineitem"),
-        lambda stage: "target.lineitem",
+        lambda _: "target.lineitem",
     ),
     "postgres_to_parquet": Job(
         postgres_source,
@@ -149,7 +149,7 @@ JOBS = {
         lambda stage: {"type": "csv", "path": str(stage.csv), "columns": CSV_TYPES},
         duckdb_destination,
         csv_rows,
-        lambda stage: "target.lineitem",
+        lambda _: "target.lineitem",
     ),
 }
 

@@ -26,7 +26,7 @@ LAG = "3s"
 
 
 class Writer(threading.Thread):
-    """Inserts and updates until told to stop; now and then commits late, with a cursor value that others have passed."""
+    """Inserts and updates until told to stop; now and then it commits late, when others have passed its cursor."""
 
     def __init__(self, dsn: str) -> None:
         super().__init__(daemon=True)
@@ -42,7 +42,7 @@ class Writer(threading.Thread):
                 while not self._stopping.is_set():
                     self._transaction(cursor)
                     connection.commit()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - told to the test by `stop`
             self.error = exc
 
     def stop(self) -> None:

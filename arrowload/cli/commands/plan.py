@@ -29,7 +29,7 @@ def plan(recipe: Path, variables: dict[str, str], *, full_refresh: bool, plan_fo
     Route, SQL, bounds, columns with their types, DDL, write mode, delivery.
     """
     from arrowload import api
-    from arrowload.plan.explain import explain_json, explain_text
+    from arrowload.planning.explain import explain_json, explain_text
 
     with opened_recipe(recipe, variables) as loaded:
         made = api.plan(loaded, full_refresh=full_refresh)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
     from arrowload.io.files import FileInfo
-    from arrowload.plan.capabilities import Split
+    from arrowload.planning.capabilities import Split
 
 _BATCH_BYTES: Final = 16 * 1024**2
 _BATCH_ROWS: Final = 65_536

@@ -10,7 +10,7 @@ from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statement
 from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
-from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.core.exceptions import RecipeError, TransientConnectorError
 from arrowload.core.schema import is_storable
 from arrowload.io.files import os_errors
-from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from arrowload.core.exceptions import RecipeError, StateError, TransientConnecto
 from arrowload.core.state import State
 from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
 from arrowload.models.source_config import CursorIncremental, IncrementalConfig
-from arrowload.plan.capabilities import Split, Window
+from arrowload.planning.capabilities import Split, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from arrowload.connectors.files.listing import choose_files, list_files, refuse_cursor
-from arrowload.plan.capabilities import SourceFacts, Split, Window
+from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from arrowload.connectors.sql_ledger import SEEN_SCHEMA
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.schema import is_storable
-from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

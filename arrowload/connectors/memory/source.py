@@ -13,7 +13,7 @@ from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import ConnectorError, DataError, RecipeError
 from arrowload.core.state import State
 from arrowload.models.source_config import CursorIncremental
-from arrowload.plan.capabilities import SourceFacts, Split, Window
+from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from arrowload.connectors.files.listing import dataset_log, partition, pinned
 from arrowload.connectors.files.source import FileSource
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.io.files import FileInfo, os_errors
-from arrowload.plan.capabilities import Split
+from arrowload.planning.capabilities import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
 from arrowload.core.exceptions import BusyError, ConnectorError, EngineError, OutcomeUnknownError
 from arrowload.io.sql import TableName
-from arrowload.plan.capabilities import DestinationCapabilities, TargetFacts
+from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ from arrowload.core.exceptions import RecipeError, TransientConnectorError
 from arrowload.core.state import State
 from arrowload.io.sql import TableName, quote_identifier
 from arrowload.models.source_config import CursorIncremental
-from arrowload.plan.capabilities import SourceFacts, Split, Window
+from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -107,7 +107,9 @@ def test_entry_points_are_named_without_being_loaded_and_loaded_once_wanted(
     monkeypatch.delitem(sys.modules, "tests_plug_in")
 
 
-def test_a_missing_package_is_named_with_the_command_that_brings_it(target: Registry[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_the_command_that_brings_it(
+    target: Registry[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The hint can be pasted."""
     _discover(target, monkeypatch, postgres="no_such_package_of_arrowload.source")
 

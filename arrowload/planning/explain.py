@@ -13,7 +13,7 @@ from arrowload.core.types import type_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arrowload.plan.plan import LoadPlan
+    from arrowload.planning.plan import LoadPlan
 
 
 def explain_text(plan: LoadPlan) -> str:

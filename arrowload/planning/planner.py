@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.models.source_config import CursorIncremental
-from arrowload.plan.plan import LoadPlan
+from arrowload.planning.plan import LoadPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from arrowload.core.typing import Delivery, WriteMode
     from arrowload.models.recipe import Recipe
-    from arrowload.plan.capabilities import DestinationCapabilities, SourceFacts, TargetFacts, Window
+    from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, TargetFacts, Window
 
 # From the weakest to the strongest.
 _DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "idempotent_by_key", "exactly_once")

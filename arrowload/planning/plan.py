@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from arrowload.core.typing import Delivery, WriteMode
-from arrowload.plan.capabilities import SourceFacts, TargetFacts, Window
+from arrowload.planning.capabilities import SourceFacts, TargetFacts, Window
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
