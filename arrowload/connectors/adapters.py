@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from arrowload.connectors.base import Sealed
+from arrowload.connectors.base import SEEN_SCHEMA, Sealed
 from arrowload.core.batch import ArrowBatch
 from arrowload.core.exceptions import ConnectorError
 from arrowload.core.state import State
@@ -125,7 +125,7 @@ class AtLeastOnceDestination:
 
     def seen(self, pipeline_id: str) -> pa.Table:
         """There is no ledger, so nothing is remembered of rows at the boundary."""
-        return pa.table({"row_hash": pa.array([], pa.binary(16)), "n": pa.array([], pa.int64())})
+        return SEEN_SCHEMA.empty_table()
 
     def begin(self, load: Load) -> _DirectWriter:
         """Rows are written as they come."""

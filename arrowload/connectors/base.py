@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from arrowload.core.state import State
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
 
-ORDINAL_COLUMN = "_arrowload_ordinal"
-CURSOR_COLUMN = "_arrowload_cursor"
+ORDINAL_COLUMN: Final = "_arrowload_ordinal"
+CURSOR_COLUMN: Final = "_arrowload_cursor"
+# Row hashes that one load leaves for the next, and how many rows have each.
+SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
 
 
 @runtime_checkable
@@ -239,7 +241,7 @@ class LoadWriter(Protocol):
 
         Args:
             entry: The ledger entry.
-            seen: Columns `row_hash` (fixed_size_binary(16)) and `n` (int64); None leaves what is there.
+            seen: Of `SEEN_SCHEMA`; None leaves what is there.
 
         Raises:
             BusyError: A newer epoch is installed; nothing was applied.
@@ -284,8 +286,11 @@ class TransactionalDestination(Protocol):
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
         """Install `epoch`, making the ledger when it is not there; ends what older epochs have still running.
 
+        A recipe and its target have one pipeline: of two first runs that each minted an id, one is told to look again.
+
         Raises:
             BusyError: The epoch installed is not lower.
+            TransientConnectorError: The recipe has another pipeline by now.
         """
 
     def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
@@ -296,7 +301,7 @@ class TransactionalDestination(Protocol):
         """
 
     def seen(self, pipeline_id: str) -> pa.Table:
-        """Row hashes that the last load left for the next: `row_hash` (fixed_size_binary(16)), `n` (int64)."""
+        """What the last load left for the next, of `SEEN_SCHEMA`."""
 
     def begin(self, load: Load) -> LoadWriter:
         """Start staging a load; stages of the same load left by earlier attempts are dropped."""

@@ -10,12 +10,11 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from arrowload.connectors.base import LedgerEntry, LedgerHead
-from arrowload.core.exceptions import BusyError
+from arrowload.connectors.base import SEEN_SCHEMA, LedgerEntry, LedgerHead
+from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 LEDGER_SCHEMA: Final = "_arrowload"
-SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
 
 _TABLES: Final = {
     "fence": (
@@ -94,6 +93,7 @@ class SqlLedger:
 
         Raises:
             BusyError: The epoch installed is not lower.
+            TransientConnectorError: The recipe has another pipeline by now.
         """
         key = f"pipeline_id = {_literal(pipeline_id)}"
         raised = self._session.execute(
@@ -104,6 +104,8 @@ class SqlLedger:
             return
         if held := self._fences(key):
             raise _taken_over(recipe, int(held[0][2]), str(held[0][3]))
+        if self._fences(f"recipe = {_literal(recipe)} AND target = {_literal(self._target)}"):
+            raise another_pipeline(recipe)
         values = (pipeline_id, recipe, self._target, epoch, owner)
         self._session.execute(f"INSERT INTO {LEDGER_SCHEMA}.fence VALUES ({', '.join(map(_literal, values))})")
 

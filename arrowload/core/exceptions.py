@@ -92,6 +92,15 @@ class BusyError(EngineError):
     exit_code = 75
 
 
+def another_pipeline(recipe: str) -> TransientConnectorError:
+    """What a first run is told when another first run of the same recipe was faster."""
+    return TransientConnectorError(
+        f"another run of `{recipe}` has just begun to load the same target",
+        context={"recipe": recipe},
+        hint="run again; the two are one pipeline from now on",
+    )
+
+
 class OutcomeUnknownError(EngineError):
     """A commit was sent and its answer never came; neither success nor failure could be established."""
 

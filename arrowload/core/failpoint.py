@@ -1,8 +1,9 @@
 """Named places where a test can make a run fail; they cost one dictionary look-up when none is armed.
 
 Armed by the environment variable `ARROWLOAD_FAILPOINTS`, which only tests set: `site=action[;site=action …]`, where
-an action is `kill9`, `hang`, `delay(seconds)`, `err` (a transient error), `enospc`, or `lost` (the step is done and its
-answer is lost: an error of unknown outcome). `site=action@n` acts at the n-th pass, counted from 1.
+an action is `kill9`, `hang` (the process stops until it gets SIGCONT), `delay(seconds)`, `err` (a transient error),
+`enospc`, or `lost` (the step is done and its answer is lost: an error of unknown outcome). `site=action@n` acts at the
+n-th pass, counted from 1.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def failpoint(site: str) -> None:
         case "kill9":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
-            signal.pause()
+            os.kill(os.getpid(), signal.SIGSTOP)
         case "delay":
             time.sleep(seconds)
         case "err":

@@ -430,12 +430,7 @@ def _staged(run: Run, event: Staged) -> tuple[Run, Effect]:
     moved = (event.state.cursor_values, event.state.watermarks) != (run.state.cursor_values, run.state.watermarks)
     if not tally.rows_staged and not moved and run.seq > 1:
         return _nothing_new(run)
-    metadata = {
-        **run.state.metadata,
-        **event.state.metadata,
-        "pipeline_id": run.pipeline_id,
-        "home": _held(run).home,
-    }
+    metadata = {**event.state.metadata, "pipeline_id": run.pipeline_id, "home": _held(run).home}
     checkpoints = {"generation": run.generation, "seq": run.seq}
     after = msgspec.structs.replace(event.state, metadata=metadata, checkpoints=checkpoints)
     return msgspec.structs.replace(run, tally=tally, after=after), Seal()

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arrowload._version import __version__
-from arrowload.connectors.base import Load
-from arrowload.core.exceptions import DataLoaderError, EngineError, TransientConnectorError
+from arrowload.connectors.base import SEEN_SCHEMA, Load
+from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
@@ -57,6 +57,8 @@ class Engine:
         self._plan: LoadPlan | None = None
         self._writer: LoadWriter | None = None
         self._seen: SeenRows | None = None
+        self._lease: Lease | None = None
+        self._remembered = State()
         self._counts = Counts()
         self._last_error: DataLoaderError | None = None
         self._owner = f"{socket.gethostname()} process {os.getpid()}"
@@ -84,7 +86,7 @@ class Engine:
                     before = event.state
         finally:
             self._abandon_attempt()
-            self._release(run.lease)
+            self._release()
         if effect.error is not None:
             raise effect.error
         if effect.warning is not None:
@@ -134,10 +136,10 @@ class Engine:
     def _acquire(self, effect: commit.Acquire) -> commit.Event:
         name = self._job.recipe.name
         if isinstance(self._backend, LeasingStateBackend):
-            lease = self._backend.acquire(name, self._owner, above=effect.above)
+            self._lease = self._backend.acquire(name, self._owner, above=effect.above)
         else:
-            lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
-        return commit.Leased(lease, self._backend.load(name))
+            self._lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
+        return commit.Leased(self._lease, self._backend.load(name))
 
     def _read_head(self, effect: commit.ReadHead) -> commit.Event:
         return commit.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
@@ -147,6 +149,7 @@ class Engine:
         return commit.Fenced(self._destination.fence(effect.pipeline_id, name, effect.epoch, self._owner))
 
     def _plan_window(self, effect: commit.PlanWindow) -> commit.Event:
+        self._remembered = effect.state
         snapshot = self._attempt.enter_context(self._job.source.snapshot(effect.state))
         self._plan, self._pipeline = self._job.plan_window(snapshot.schema, snapshot.window)
         self._snapshot = snapshot
@@ -187,7 +190,7 @@ class Engine:
         return commit.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
 
     def _finalize(self, effect: commit.Finalize) -> commit.Event:
-        seen = self._seen.left_for_next() if self._seen is not None else None
+        seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
         self._writing().finalize(effect.entry, seen)
         return commit.Finalized()
 
@@ -247,15 +250,22 @@ class Engine:
         incremental = self._job.recipe.source.incremental
         if snapshot.overlap is None or (self._job.merge_keys and incremental is not None and incremental.lag):
             return None
-        earlier = self._destination.seen(effect.pipeline_id)
-        if effect.seq == 1:
-            earlier = earlier.slice(0, 0)
-        return SeenRows(earlier, snapshot.state.metadata.get("seen_columns"), snapshot.overlap)
+        columns = self._remembered.metadata.get("seen_columns")
+        if snapshot.overlap.seen_through is None:
+            return SeenRows(SEEN_SCHEMA.empty_table(), columns, snapshot.overlap)
+        if columns is None and self._job.write_mode == "append":
+            raise StateError(
+                f"`{self._job.recipe.name}` cannot tell which rows at the boundary it has loaded: its last run left no"
+                " hashes of them",
+                context={"recipe": self._job.recipe.name, "path": "$.source.incremental"},
+                hint="keep the `boundary` and the write mode of that run, or load everything anew with --full-refresh",
+            )
+        return SeenRows(self._destination.seen(effect.pipeline_id), columns, snapshot.overlap)
 
     def _state_after(self, snapshot: Snapshot) -> State:
-        if self._seen is None:
-            return snapshot.state
-        metadata = {**snapshot.state.metadata, "seen_columns": snapshot.schema.names}
+        metadata = {key: value for key, value in snapshot.state.metadata.items() if key != "seen_columns"}
+        if self._seen is not None:
+            metadata["seen_columns"] = snapshot.schema.names
         return State(
             cursor_values=snapshot.state.cursor_values, watermarks=snapshot.state.watermarks, metadata=metadata
         )
@@ -279,10 +289,10 @@ class Engine:
         self._attempt.close()
         self._snapshot = self._pipeline = self._writer = self._seen = None
 
-    def _release(self, lease: Lease | None) -> None:
-        if lease is not None and isinstance(self._backend, LeasingStateBackend):
+    def _release(self) -> None:
+        if self._lease is not None and isinstance(self._backend, LeasingStateBackend):
             failpoint("release.before")
-            self._backend.release(lease)
+            self._backend.release(self._lease)
             failpoint("release.after")
 
     # ------------------------------------------------------------ telling

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -63,6 +64,11 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def peak_memory_bytes() -> int:
     """Largest resident size of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage counts what a parent held before it became us by exec; VmHWM does not (proc(5)).
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Kilobytes on Linux, bytes on macOS (getrusage(2) of each).
+    # Bytes on macOS, kilobytes on the BSDs (getrusage(2) of each).
     return peak if sys.platform == "darwin" else peak * 1024

@@ -174,12 +174,14 @@ def measure(name: str, stage: Stage) -> Measured:
     wall_s = time.monotonic() - started
     if process.returncode:
         raise SystemExit(f"{name} failed with {process.returncode}:\n{said}")
+    figures = json.loads(report.read_text())
     return Measured(
         job=name,
-        rows=json.loads(report.read_text())["rows_written"],
+        rows=figures["rows_written"],
         wall_s=wall_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_mib=usage.ru_maxrss / 1024,
+        # Not of `usage`: that counts what this process held when it forked.
+        peak_mib=figures["peak_memory_bytes"] / 2**20,
         different_rows=different_rows(job, stage),
     )
 

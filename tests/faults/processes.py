@@ -1,20 +1,30 @@
-"""Runs of recipes in processes of their own, which failpoints kill."""
+"""Runs of recipes in processes of their own, which failpoints kill, stop or make fail."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import arrowload
 from arrowload.core import failpoint
 from arrowload.core.exceptions import DataLoaderError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+    from multiprocessing.synchronize import Barrier
+    from types import TracebackType
+
+_PATIENCE_S: Final = 60.0
+_POLL_S: Final = 0.005
 
 # A server process that has imported everything forks runners in a few milliseconds; each is a real process.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -24,8 +34,11 @@ _CONTEXT.set_forkserver_preload(
         "arrowload.connectors.duckdb.source",
         "arrowload.connectors.duckdb.destination",
         "arrowload.connectors.parquet.destination",
+        "arrowload.connectors.postgres.source",
         "arrowload.connectors.postgres.destination",
         "arrowload.state.local",
+        "tests.faults.defects",
+        "tests.faults.plugins",
         "tests.faults.processes",
     ]
 )
@@ -39,41 +52,144 @@ class Outcome:
         exit_code: As the command line would have it; -9 when the run was killed.
         report: Of a run that ended well.
         error: The text of the error that ended it.
+        seconds: From the call of `arrowload.run` to its end.
+        threads: Names of the threads that outlived it.
     """
 
     exit_code: int
     report: dict[str, Any] | None
     error: str | None
+    seconds: float = 0.0
+    threads: tuple[str, ...] = ()
 
     @property
     def killed(self) -> bool:
         return self.exit_code == -signal.SIGKILL
 
 
-def run_recipe(recipe: Mapping[str, Any], *, failpoints: str = "", full_refresh: bool = False) -> Outcome:
-    """Run `recipe` in a process of its own, with `failpoints` armed."""
+class Runner:
+    """A run that is under way; killed at the end of the `with` block if it has not ended by then."""
+
+    def __init__(self, process: BaseProcess, answer: Connection) -> None:
+        self._process = process
+        self._answer = answer
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def wait(self) -> Outcome:
+        """How it ended."""
+        if not self._answer.poll(_PATIENCE_S):
+            raise TimeoutError(f"the run has not ended in {_PATIENCE_S} s")
+        try:
+            outcome: Outcome = self._answer.recv()
+        except EOFError:
+            self._process.join()
+            return Outcome(self._process.exitcode or 0, None, None)
+        self._process.join()
+        return outcome
+
+    @property
+    def has_ended(self) -> bool:
+        return self._answer.poll()
+
+    def wait_stopped(self) -> None:
+        """Return when it has stopped at a failpoint whose action is `hang`."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self.is_stopped:
+            if self.has_ended or time.monotonic() > deadline:
+                raise AssertionError(f"the run did not stop: {self.wait()}")
+            time.sleep(_POLL_S)
+
+    @property
+    def is_stopped(self) -> bool:
+        try:
+            status = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return status.rpartition(")")[2].split()[0] == "T"
+
+    def resume(self) -> None:
+        """Let a stopped run go on."""
+        os.kill(self._process.pid or 0, signal.SIGCONT)
+
+
+def run_recipe(
+    recipe: Mapping[str, Any],
+    *,
+    failpoints: str = "",
+    full_refresh: bool = False,
+    defect: Callable[[], None] | None = None,
+) -> Outcome:
+    """Run `recipe` in a process of its own, with `failpoints` armed and `defect` planted."""
+    with start_recipe(recipe, failpoints=failpoints, full_refresh=full_refresh, defect=defect) as runner:
+        return runner.wait()
+
+
+def start_recipe(
+    recipe: Mapping[str, Any],
+    *,
+    failpoints: str = "",
+    full_refresh: bool = False,
+    defect: Callable[[], None] | None = None,
+    together: Barrier | None = None,
+) -> Runner:
+    """Start `recipe` in a process of its own.
+
+    Args:
+        recipe: As a mapping.
+        failpoints: To be armed.
+        full_refresh: Load everything anew.
+        defect: Called in the process before the run, to replace one function by a wrong one; of a module that it can
+            import.
+        together: Runs that share it begin at the same time.
+    """
     here, there = _CONTEXT.Pipe(duplex=False)
-    runner = _CONTEXT.Process(target=_run, args=(dict(recipe), failpoints, full_refresh, there))
-    runner.start()
+    arguments = (dict(recipe), failpoints, full_refresh, defect, together, there)
+    process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
+    process.start()
     there.close()
-    try:
-        outcome: Outcome = here.recv()
-    except EOFError:
-        runner.join()
-        return Outcome(runner.exitcode or 0, None, None)
-    runner.join()
-    return outcome
+    return Runner(process, here)
 
 
-def _run(recipe: dict[str, Any], failpoints: str, full_refresh: bool, answer: Connection) -> None:
+def barrier(runs: int) -> Barrier:
+    """For `start_recipe(together=…)`."""
+    return _CONTEXT.Barrier(runs)
+
+
+def _run(
+    recipe: dict[str, Any],
+    failpoints: str,
+    full_refresh: bool,
+    defect: Callable[[], None] | None,
+    together: Barrier | None,
+    answer: Connection,
+) -> None:
+    failpoint.arm(failpoints)
+    if defect is not None:
+        defect()
+    if together is not None:
+        together.wait()
+    started = time.monotonic()
+    exit_code, report, error = _end_of_run(recipe, full_refresh)
+    seconds = time.monotonic() - started
+    threads = tuple(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+    answer.send(Outcome(exit_code, report, error, seconds, threads))
+
+
+def _end_of_run(recipe: dict[str, Any], full_refresh: bool) -> tuple[int, dict[str, Any] | None, str | None]:
     import msgspec
 
-    failpoint.arm(failpoints)
     try:
         report = arrowload.run(recipe, full_refresh=full_refresh)
     except DataLoaderError as exc:
-        answer.send(Outcome(exc.exit_code, None, str(exc)))
+        return exc.exit_code, None, str(exc)
     except BaseException:  # noqa: BLE001 - the parent judges it
-        answer.send(Outcome(70, None, traceback.format_exc()))
-    else:
-        answer.send(Outcome(0, msgspec.to_builtins(report), None))
+        return 70, None, traceback.format_exc()
+    return 0, msgspec.to_builtins(report), None

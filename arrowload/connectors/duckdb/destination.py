@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
-from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
+from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts

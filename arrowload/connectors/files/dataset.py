@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 
-from arrowload.connectors.files.log import SEEN_SCHEMA, DatasetLog, FenceRecord, LoadRecord
-from arrowload.core.exceptions import BusyError
+from arrowload.connectors.base import SEEN_SCHEMA
+from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord
+from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.core.failpoint import failpoint
 from arrowload.io.files import ARROWLOAD_FOLDER, make_folder, sync_folder, write_file
 
@@ -73,6 +74,9 @@ class Dataset:
 
     def _refuse_newer(self, record: FenceRecord) -> None:
         installed = self.log.refresh().fence(record.pipeline_id)
+        known = self.log.head(record.recipe, None)
+        if installed is None and known is not None:
+            raise another_pipeline(record.recipe)
         if installed is not None and installed.epoch >= record.epoch:
             raise BusyError(
                 f"a newer run of `{record.recipe}` has taken over `{self.folder}`",

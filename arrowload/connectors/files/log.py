@@ -8,7 +8,7 @@ of that too, as the fence is an entry like any other.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -19,8 +19,6 @@ from arrowload.io.files import ARROWLOAD_FOLDER, link_new, os_errors, sync_folde
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
 
 
 class DataFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, LedgerEntry, LedgerHead, Load, Sealed
+from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, SEEN_SCHEMA, LedgerEntry, LedgerHead, Load, Sealed
 from arrowload.connectors.memory.store import MemoryStore, store
-from arrowload.connectors.sql_ledger import SEEN_SCHEMA
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.schema import is_storable
@@ -59,13 +58,13 @@ class MemoryDestination:
 
     def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
         """The entry of one load."""
-        entries = self._store.pipelines[pipeline_id].entries
-        return next((entry for entry in entries if entry.load_id == load_id), None)
+        pipeline = self._store.pipelines.get(pipeline_id)
+        return next((e for e in pipeline.entries if e.load_id == load_id), None) if pipeline is not None else None
 
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left for the next."""
-        seen = self._store.pipelines[pipeline_id].seen
-        return seen if seen is not None else SEEN_SCHEMA.empty_table()
+        pipeline = self._store.pipelines.get(pipeline_id)
+        return pipeline.seen if pipeline is not None and pipeline.seen is not None else SEEN_SCHEMA.empty_table()
 
     def begin(self, load: Load) -> MemoryLoadWriter:
         """Start staging, in a list."""

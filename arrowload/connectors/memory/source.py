@@ -110,7 +110,8 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
         from_scalar = pc.subtract(lower_scalar, pa.scalar(config.lag)).cast(cursor.type)
     kept = cursor.is_valid()
     if from_scalar is not None:
-        compare = pc.greater if config.boundary == "open" and config.lag is None else pc.greater_equal
+        shares_rows = config.boundary == "closed" or config.lag is not None or not state.cursor_values
+        compare = pc.greater_equal if shares_rows else pc.greater
         kept = pc.and_kleene(kept, compare(cursor, from_scalar))
     if config.boundary == "hold_back":
         kept = pc.and_kleene(kept, pc.less(cursor, upper))

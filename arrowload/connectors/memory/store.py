@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
-from arrowload.core.exceptions import BusyError
+from arrowload.core.exceptions import BusyError, another_pipeline
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +57,8 @@ class MemoryStore:
     def install_fence(self, pipeline_id: str, recipe: str, target: str, epoch: int, owner: str) -> None:
         """Raise the fence of a pipeline; BusyError when it is not lower than `epoch`."""
         with self.lock:
+            if pipeline_id not in self.pipelines and self.head(recipe, target, None) is not None:
+                raise another_pipeline(recipe)
             pipeline = self.pipelines.setdefault(pipeline_id, Pipeline(recipe, target, 0, owner))
             if pipeline.epoch >= epoch:
                 raise BusyError(f"another run of `{recipe}` took over: {pipeline.owner} (epoch {pipeline.epoch})")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
 from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.target import find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
-from arrowload.connectors.sql_ledger import SEEN_SCHEMA, SqlLedger
-from arrowload.core.exceptions import BusyError, ConnectorError, EngineError, OutcomeUnknownError
+from arrowload.connectors.sql_ledger import SqlLedger
+from arrowload.core.exceptions import ConnectorError, EngineError, OutcomeUnknownError, another_pipeline
 from arrowload.io.sql import TableName
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -163,8 +164,4 @@ class PostgresDestination:
                     raise
             else:
                 return
-        raise BusyError(
-            f"another run of `{recipe}` has just begun to load `{self._table}`",
-            context={"recipe": recipe, "table": str(self._table)},
-            hint="run again when it has ended",
-        )
+        raise another_pipeline(recipe)

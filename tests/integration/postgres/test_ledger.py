@@ -186,13 +186,13 @@ def test_of_eight_runs_of_one_epoch_one_gets_the_fence(
         assert sum(pool.map(run, range(8))) == 1
 
 
-def test_a_second_identity_for_one_recipe_and_target_is_busy(
+def test_a_second_identity_for_one_recipe_and_target_is_told_to_look_again(
     postgres: PostgresDatabase, destination: Callable[..., PostgresDestination]
 ) -> None:
     """Two first runs mint an identity each; the second finds the first's in the ledger when it starts again."""
     destination().fence("first", "recipe", 1, "owner")
 
-    with pytest.raises(BusyError):
+    with pytest.raises(TransientConnectorError):
         destination().fence("second", "recipe", 1, "owner")
 
 
