@@ -7,11 +7,24 @@ import hashlib
 import pyarrow as pa
 import pyarrow.types as pt
 
+from arrowload.core.exceptions import RecipeError
+
 
 def fingerprint(schema: pa.Schema) -> str:
     """Hexadecimal digest (128 bit) of names, types and their order; nullability and metadata do not count."""
     text = "\n".join(f"{field.name}\t{field.type}" for field in schema)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def refuse_repeated_names(schema: pa.Schema) -> None:
+    """Raises RecipeError when two columns have one name."""
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise RecipeError(
+            f"columns {repeated} come twice",
+            context={"columns": repeated},
+            hint="rename one of each with a rename_columns step",
+        )
 
 
 def is_storable(incoming: pa.DataType, stored: pa.DataType) -> bool:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arrowload import kernels
+from arrowload.core.exceptions import StateError
 
 if TYPE_CHECKING:
     from arrowload.connectors.base import Overlap
@@ -39,13 +40,24 @@ class SeenRows:
         candidates = pc.indices_nonzero(pc.fill_null(pc.less_equal(cursor, self._overlap.seen_through), False))
         if not len(candidates):
             return batch
-        columns = self._seen_columns or batch.schema.names
-        hashes = kernels.row_hash(batch.take(candidates).select(columns))
+        hashes = kernels.row_hash(batch.take(candidates).select(self._columns_of(batch)))
         seen = self._take_seen(hashes)
         if not len(seen):
             return batch
         dropped = pc.is_in(pa.array(range(batch.num_rows), pa.uint64()), candidates.take(seen).cast(pa.uint64()))
         return batch.filter(pc.invert(dropped))
+
+    def _columns_of(self, batch: pa.RecordBatch) -> list[str]:
+        """The columns that earlier hashes were taken over; the source may have more by now, and must not have fewer."""
+        columns = self._seen_columns or batch.schema.names
+        missing = [name for name in columns if name not in batch.schema.names]
+        if missing:
+            raise StateError(
+                f"rows at the boundary of the last load cannot be told apart without column `{missing[0]}`",
+                context={"columns": missing},
+                hint="read the column once more, or load everything anew with --full-refresh",
+            )
+        return columns
 
     def left_for_next(self) -> pa.Table:
         """The hashes of all rows that the next window may meet again, with how many rows have each."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HASH_MODULUS: Final = 2**128
 # Of `max_memory`, what batches between reading and writing may take; the rest is the drivers' and the engines'.
-_QUEUE_SHARE: Final = 8
+_QUEUE_SHARE: Final = 16
 
 
 @dataclass

@@ -10,6 +10,7 @@ from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import EngineError, RecipeError
+from arrowload.core.schema import refuse_repeated_names
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -53,6 +54,7 @@ class DuckDBDestination:
             RecipeError: A column has a type that DuckDB lacks or the table contradicts, or the table demands a
                 column that `schema` lacks.
         """
+        refuse_repeated_names(schema)
         incoming = column_types(schema)
         demanded = self._demanded_columns()
         new = write_mode == "replace" or not demanded

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from arrowload.io.sql import TableName
 
 _BAD_DATA = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException)
+
+# A rival that only looks at the file has it open for moments; one that writes keeps it.
+_LOCK_PATIENCE_S: Final = 1.0
+_LOCK_POLL_S: Final = 0.02
 
 
 class DuckDBSession:
@@ -64,14 +69,14 @@ class DuckDBSession:
         """Open the file to write it; makes it, with its folder, when it is not there.
 
         Raises:
-            BusyError: Another process has it open.
+            BusyError: Another process has it open, and goes on to.
         """
         if self._writable:
             return
         self.close()
         if self.path != ":memory:":
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)  # noqa: PTH103, PTH120
-        self._connection = self._connect(self.path, read_only=False)
+        self._connection = self._connect_alone()
         self._writable = True
 
     def reconnect(self) -> None:
@@ -107,9 +112,24 @@ class DuckDBSession:
         with translated_errors(self.path):
             self.connection.register("arrowload_rows", rows)
             try:
-                return int(self.connection.execute(sql).fetchall()[0][0])
-            finally:
-                self.connection.unregister("arrowload_rows")
+                added = int(self.connection.execute(sql).fetchall()[0][0])
+            except duckdb.Error:
+                # The error may have ended the transaction, and then this fails too and would hide why.
+                with suppress(duckdb.Error):
+                    self.connection.unregister("arrowload_rows")
+                raise
+            self.connection.unregister("arrowload_rows")
+            return added
+
+    def _connect_alone(self) -> duckdb.DuckDBPyConnection:
+        deadline = time.monotonic() + _LOCK_PATIENCE_S
+        while True:
+            try:
+                return self._connect(self.path, read_only=False)
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOCK_POLL_S)
 
     def _connect(self, path: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         settings: dict[str, Any] = {"autoinstall_known_extensions": False}

@@ -51,7 +51,7 @@ def _column_type(scratch: duckdb.DuckDBPyConnection, field: pa.Field) -> str:
     try:
         scratch.register("incoming", pa.schema([field.with_name("value")]).empty_table())
         kind = str(scratch.execute("DESCRIBE SELECT * FROM incoming").fetchall()[0][1])
-    except duckdb.Error as exc:
+    except (duckdb.Error, pa.ArrowException) as exc:
         raise RecipeError(
             f"DuckDB has no type for column `{field.name}` of type {field.type}",
             context={"column": field.name, "type": str(field.type)},

@@ -12,7 +12,7 @@ from arrowload.connectors.files.dataset import Dataset
 from arrowload.connectors.files.log import FenceRecord
 from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.core.exceptions import RecipeError, TransientConnectorError
-from arrowload.core.schema import is_storable
+from arrowload.core.schema import is_storable, refuse_repeated_names
 from arrowload.io.files import os_errors
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -61,7 +61,8 @@ class FileDestination:
                 hint="use `append` or `replace`, or merge into a database",
             )
         self._require_folder()
-        stored = self._format.stored_schema(_without_repeats(schema))
+        refuse_repeated_names(schema)
+        stored = self._format.stored_schema(schema.remove_metadata())
         existing = self._dataset.log.refresh().schema()
         if existing is not None and write_mode == "append":
             stored = self._fit(stored, existing)
@@ -160,10 +161,3 @@ class FileDestination:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _without_repeats(schema: pa.Schema) -> pa.Schema:
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if repeated:
-        raise RecipeError(f"columns {repeated} come twice", hint="rename one of each with a rename_columns step")
-    return schema.remove_metadata()

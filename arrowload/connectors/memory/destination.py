@@ -11,7 +11,7 @@ from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, SEEN_SCHEMA
 from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.failpoint import failpoint
-from arrowload.core.schema import is_storable
+from arrowload.core.schema import is_storable, refuse_repeated_names
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class MemoryDestination:
 
     def target(self, schema: pa.Schema, *, write_mode: WriteMode, merge_keys: Sequence[str]) -> TargetFacts:
         """Types that the table already has bind, except under `replace`."""
+        refuse_repeated_names(schema)
         table = self._store.tables.get(self.target_name)
         if table is not None and write_mode != "replace":
             schema = pa.schema([self._bound(field, table.schema) for field in schema])
@@ -118,6 +119,8 @@ class MemoryLoadWriter:
             self._store.check_fence(entry)
             failpoint("finalize.fenced")
             pipeline = self._store.pipelines[entry.pipeline_id]
+            if any(entry.load_id == known.load_id for known in pipeline.entries):
+                return  # an attempt whose answer was lost has committed it
             pipeline.entries.append(entry)
             pipeline.seen = seen if seen is not None else pipeline.seen
             self._store.tables[self._name] = applied
@@ -137,9 +140,9 @@ class MemoryLoadWriter:
 
 def _winners(rows: pa.Table, load: Load) -> pa.Table:
     """Of rows with equal keys the one with the greatest (cursor, ordinal)."""
-    order = [(CURSOR_COLUMN, "ascending")] if load.has_cursor else []
-    ranked = rows.take(
-        pc.sort_indices(rows, sort_keys=[*order, (ORDINAL_COLUMN, "ascending")], null_placement="at_start")
-    ).append_column("place", pa.array(range(rows.num_rows), pa.int64()))
+    order = [(CURSOR_COLUMN, "ascending", "at_start")] if load.has_cursor else []
+    ranked = rows.take(pc.sort_indices(rows, sort_keys=[*order, (ORDINAL_COLUMN, "ascending")])).append_column(
+        "place", pa.array(range(rows.num_rows), pa.int64())
+    )
     last = ranked.group_by(list(load.merge_keys), use_threads=False).aggregate([("place", "max")])["place_max"]
     return ranked.take(last.take(pc.array_sort_indices(last)))

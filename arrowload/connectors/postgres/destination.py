@@ -13,6 +13,7 @@ from arrowload.connectors.postgres.target import find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import ConnectorError, EngineError, OutcomeUnknownError, another_pipeline
+from arrowload.core.schema import refuse_repeated_names
 from arrowload.io.sql import TableName
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -57,6 +58,7 @@ class PostgresDestination:
         rows and adds the new ones, so that views, grants and indexes stay; where its columns cannot hold what comes, a
         new table with the same grants takes its place, which is refused when something else depends on the old one.
         """
+        refuse_repeated_names(schema)
         with self._connected() as session:
             target = find_target(session, self._table, schema, write_mode, merge_keys)
         return TargetFacts(

@@ -14,6 +14,7 @@ from arrowload.connectors.postgres.hazards import server_count
 from arrowload.connectors.postgres.target import STAGING, Target, find_target
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import (
+    BusyError,
     ConnectorError,
     DataError,
     EngineError,
@@ -93,7 +94,7 @@ class PostgresLoadWriter:
         try:
             self._apply(entry.rows_written)
             failpoint("finalize.applied")
-            self._ledger.insert(entry, seen)
+            self._enter(entry, seen)
             failpoint("finalize.ledger")
             self._ledger.check_fence(entry)
             failpoint("finalize.fenced")
@@ -109,6 +110,19 @@ class PostgresLoadWriter:
         with suppress(ConnectorError):
             self._session.run("ROLLBACK")
         self._session.close()
+
+    def _enter(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        try:
+            self._ledger.insert(entry, seen)
+        except ConnectorError as exc:
+            # The key of the ledger is the place of the load: a successor has committed it meanwhile.
+            if exc.context.get("sqlstate") != "23505":
+                raise
+            raise BusyError(
+                f"another run of `{entry.recipe}` took over and has committed load {entry.load_id}",
+                context={"recipe": entry.recipe, "load_id": entry.load_id, "epoch": entry.epoch},
+                hint="nothing was committed by this run; run it again",
+            ) from exc
 
     def _prepare(self) -> None:
         try:
