@@ -49,11 +49,12 @@ lint: setup  ## Formatting and lints, warnings as errors.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-types: setup  ## mypy, strict, over the package.
+types: setup  ## mypy, strict, over the package; the stub of the compiled module against the module.
 	$(BIN)/mypy -p arrowload
+	$(BIN)/stubtest arrowload._rust
 
 test-rust: setup
-	cargo test -p arrowload-core --locked --quiet
+	cargo test --workspace --locked --quiet
 
 test-python: setup data
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

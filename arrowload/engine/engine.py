@@ -16,7 +16,7 @@ from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, 
 from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
-from arrowload.engine import commit
+from arrowload.engine import commit, protocol
 from arrowload.engine.events import Committed, Recovered, Retrying, RunEvent, StepStarted, Warned, WindowPlanned
 from arrowload.engine.overlap import SeenRows
 from arrowload.engine.report import RunReport, peak_memory_bytes
@@ -74,15 +74,15 @@ class Engine:
         self._plan = self._job.check()
         run = commit.Run(terms=self._terms())
         before: State | None = None
-        event: commit.Event = commit.Ready()
+        event: protocol.Event = protocol.Ready()
         try:
             while True:
                 run, effect = commit.step(run, event)
-                if isinstance(effect, commit.Finish):
+                if isinstance(effect, protocol.Finish):
                     break
                 event = self._perform(effect)
                 self._announce(run, event)
-                if before is None and isinstance(event, commit.Leased):
+                if before is None and isinstance(event, protocol.Leased):
                     before = event.state
         finally:
             self._abandon_attempt()
@@ -95,17 +95,17 @@ class Engine:
 
     # ------------------------------------------------------------ effects
 
-    def _perform(self, effect: commit.Effect) -> commit.Event:
+    def _perform(self, effect: protocol.Effect) -> protocol.Event:
         """Do `effect`, between its two failpoints; what it raises becomes the event `Failed`."""
         step, action = self._actions()[type(effect)]
         self._emit(StepStarted(step))
         try:
             failpoint(f"{step}.before")
-            event: commit.Event = action(effect)
+            event: protocol.Event = action(effect)
             failpoint(f"{step}.after")
         except DataLoaderError as exc:
             self._last_error = exc
-            return commit.Failed(classify(exc), exc)
+            return protocol.Failed(classify(exc), exc)
         except OSError as exc:
             error = TransientConnectorError(
                 f"{exc.strerror or exc}: {exc.filename}" if exc.filename else f"{exc.strerror or exc}",
@@ -115,49 +115,49 @@ class Engine:
             error.__cause__ = exc
             self._last_error = error
             # A full disk does not empty itself within a run.
-            return commit.Failed("unknown" if step == "finalize" else "terminal", error)
+            return protocol.Failed("unknown" if step == "finalize" else "terminal", error)
         return event
 
-    def _actions(self) -> dict[type, tuple[str, Callable[[Any], commit.Event]]]:
+    def _actions(self) -> dict[type, tuple[str, Callable[[Any], protocol.Event]]]:
         return {
-            commit.Acquire: ("acquire", self._acquire),
-            commit.ReadHead: ("head", self._read_head),
-            commit.Fence: ("fence", self._fence),
-            commit.PlanWindow: ("plan", self._plan_window),
-            commit.Stage: ("stage", self._stage),
-            commit.Seal: ("seal", self._seal),
-            commit.Finalize: ("finalize", self._finalize),
-            commit.ReadBack: ("read_back", self._read_back),
-            commit.SaveState: ("save_state", self._save_state),
-            commit.Sweep: ("sweep", self._sweep),
-            commit.StartOver: ("start_over", self._start_over),
+            protocol.Acquire: ("acquire", self._acquire),
+            protocol.ReadHead: ("head", self._read_head),
+            protocol.Fence: ("fence", self._fence),
+            protocol.PlanWindow: ("plan", self._plan_window),
+            protocol.Stage: ("stage", self._stage),
+            protocol.Seal: ("seal", self._seal),
+            protocol.Finalize: ("finalize", self._finalize),
+            protocol.ReadBack: ("read_back", self._read_back),
+            protocol.SaveState: ("save_state", self._save_state),
+            protocol.Sweep: ("sweep", self._sweep),
+            protocol.StartOver: ("start_over", self._start_over),
         }
 
-    def _acquire(self, effect: commit.Acquire) -> commit.Event:
+    def _acquire(self, effect: protocol.Acquire) -> protocol.Event:
         name = self._job.recipe.name
         if isinstance(self._backend, LeasingStateBackend):
             self._lease = self._backend.acquire(name, self._owner, above=effect.above)
         else:
             self._lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
-        return commit.Leased(self._lease, self._backend.load(name))
+        return protocol.Leased(self._lease, self._backend.load(name))
 
-    def _read_head(self, effect: commit.ReadHead) -> commit.Event:
-        return commit.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
+    def _read_head(self, effect: protocol.ReadHead) -> protocol.Event:
+        return protocol.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
 
-    def _fence(self, effect: commit.Fence) -> commit.Event:
+    def _fence(self, effect: protocol.Fence) -> protocol.Event:
         name = self._job.recipe.name
-        return commit.Fenced(self._destination.fence(effect.pipeline_id, name, effect.epoch, self._owner))
+        return protocol.Fenced(self._destination.fence(effect.pipeline_id, name, effect.epoch, self._owner))
 
-    def _plan_window(self, effect: commit.PlanWindow) -> commit.Event:
+    def _plan_window(self, effect: protocol.PlanWindow) -> protocol.Event:
         self._remembered = effect.state
         snapshot = self._attempt.enter_context(self._job.source.snapshot(effect.state))
         self._plan, self._pipeline = self._job.plan_window(snapshot.schema, snapshot.window)
         self._snapshot = snapshot
         self._emit(WindowPlanned(self._plan))
         window = snapshot.window
-        return commit.Planned(empty=window.empty, lower=window.lower, upper=window.upper)
+        return protocol.Planned(empty=window.empty, lower=window.lower, upper=window.upper)
 
-    def _stage(self, effect: commit.Stage) -> commit.Event:
+    def _stage(self, effect: protocol.Stage) -> protocol.Event:
         snapshot, pipeline, target = self._planned()
         load = Load(
             load_id=effect.load_id,
@@ -184,41 +184,41 @@ class Engine:
             raise
         finally:
             transfer.close()
-        return commit.Staged(transfer.tally(), self._state_after(snapshot))
+        return protocol.Staged(transfer.tally(), self._state_after(snapshot))
 
-    def _seal(self, effect: commit.Seal) -> commit.Event:
-        return commit.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
+    def _seal(self, effect: protocol.Seal) -> protocol.Event:
+        return protocol.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
 
-    def _finalize(self, effect: commit.Finalize) -> commit.Event:
+    def _finalize(self, effect: protocol.Finalize) -> protocol.Event:
         seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
         self._writing().finalize(effect.entry, seen)
-        return commit.Finalized()
+        return protocol.Finalized()
 
-    def _read_back(self, effect: commit.ReadBack) -> commit.Event:
-        return commit.Found(self._destination.find(effect.pipeline_id, effect.load_id))
+    def _read_back(self, effect: protocol.ReadBack) -> protocol.Event:
+        return protocol.Found(self._destination.find(effect.pipeline_id, effect.load_id))
 
-    def _save_state(self, effect: commit.SaveState) -> commit.Event:
+    def _save_state(self, effect: protocol.SaveState) -> protocol.Event:
         if isinstance(self._backend, LeasingStateBackend):
-            return commit.StateSaved(self._backend.compare_and_swap(effect.lease, effect.state))
+            return protocol.StateSaved(self._backend.compare_and_swap(effect.lease, effect.state))
         self._backend.save(self._job.recipe.name, effect.state)
-        return commit.StateSaved(effect.lease)
+        return protocol.StateSaved(effect.lease)
 
-    def _sweep(self, effect: commit.Sweep) -> commit.Event:
+    def _sweep(self, effect: protocol.Sweep) -> protocol.Event:
         self._destination.sweep(effect.pipeline_id, effect.epoch)
-        return commit.Swept()
+        return protocol.Swept()
 
-    def _start_over(self, effect: commit.StartOver) -> commit.Event:
+    def _start_over(self, effect: protocol.StartOver) -> protocol.Event:
         self._abandon_attempt()
         pause = wait_s(effect.attempt, self._job.recipe.runtime.retries)
         self._emit(Retrying(effect.attempt, pause, str(self._last_error)))
         time.sleep(pause)
-        return commit.Ready()
+        return protocol.Ready()
 
     # ------------------------------------------------------------ parts of effects
 
-    def _terms(self) -> commit.Terms:
+    def _terms(self) -> protocol.Terms:
         recipe, mode = self._job.recipe, self._job.write_mode
-        return commit.Terms(
+        return protocol.Terms(
             recipe=recipe.name,
             target=self._destination.target_name,
             owner=self._owner,
@@ -245,7 +245,7 @@ class Engine:
             notify=self._batch_moved,
         )
 
-    def _seen_rows(self, snapshot: Snapshot, effect: commit.Stage) -> SeenRows | None:
+    def _seen_rows(self, snapshot: Snapshot, effect: protocol.Stage) -> SeenRows | None:
         """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
         incremental = self._job.recipe.source.incremental
         if snapshot.overlap is None or (self._job.merge_keys and incremental is not None and incremental.lag):
@@ -305,15 +305,15 @@ class Engine:
         failpoint("stage.batch")
         self._emit(event)
 
-    def _announce(self, run: commit.Run, event: commit.Event) -> None:
-        if isinstance(event, commit.Failed) and isinstance(run.doing, commit.Finalize) and event.kind == "unknown":
+    def _announce(self, run: commit.Run, event: protocol.Event) -> None:
+        if isinstance(event, protocol.Failed) and isinstance(run.doing, protocol.Finalize) and event.kind == "unknown":
             self._emit(Warned(f"the commit got no answer; asking the ledger: {event.error}"))
-        if isinstance(run.doing, commit.SaveState) and run.recovered and not run.committed:
+        if isinstance(run.doing, protocol.SaveState) and run.recovered and not run.committed:
             self._emit(Recovered(commit.load_id(run.pipeline_id, *commit.position(run.state))))
-        if isinstance(event, commit.Finalized) and run.entry is not None:
+        if isinstance(event, protocol.Finalized) and run.entry is not None:
             self._emit(Committed(run.entry.load_id, run.entry.rows_written))
 
-    def _report(self, run: commit.Run, finish: commit.Finish, before: State, seconds: float) -> RunReport:
+    def _report(self, run: commit.Run, finish: protocol.Finish, before: State, seconds: float) -> RunReport:
         plan, entry = self._plan, run.entry
         if plan is None or finish.status is None:
             raise EngineError("a run that did not end well has no report")

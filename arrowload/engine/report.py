@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from arrowload.core.typing import Delivery, WriteMode
-from arrowload.engine.commit import Status
+from arrowload.engine.protocol import Status
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from arrowload.core.exceptions import BusyError, OutcomeUnknownError, TransientConnectorError
 
 if TYPE_CHECKING:
-    from arrowload.engine.commit import FailureKind
+    from arrowload.engine.protocol import FailureKind
     from arrowload.models.runtime_config import RetryConfig
 
 

@@ -15,8 +15,8 @@ from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
 from arrowload.core.casting import cast_batch_exact
 from arrowload.core.exceptions import DataError
 from arrowload.core.schema import fingerprint
-from arrowload.engine.commit import Tally
 from arrowload.engine.events import RowsMoved
+from arrowload.engine.protocol import Tally
 from arrowload.engine.queue import BatchQueue
 
 if TYPE_CHECKING:

@@ -160,9 +160,7 @@ class SourceConformance:
         assert [split.index for split in splits] == list(range(len(splits)))
         assert sorted_rows(pa.concat_tables(tables).to_pylist()) == sorted_rows(rows.to_pylist())
 
-    def test_splits_are_read_at_the_same_time(
-        self, make_source: MakeSource, add_rows: AddRows, rows: pa.Table
-    ) -> None:
+    def test_splits_are_read_at_the_same_time(self, make_source: MakeSource, add_rows: AddRows, rows: pa.Table) -> None:
         """By several threads, as under `parallelism`."""
         third = rows.num_rows // 3
         for piece in (rows.slice(0, third), rows.slice(third, third), rows.slice(2 * third)):
@@ -519,7 +517,9 @@ class Runs:
         with source.snapshot(self._state) as snapshot:
             rows = read(snapshot)
             self._state = through_json(snapshot.state)
-            self._read.append((dict(zip(*rows.select(["id", "at"]).to_pydict().values(), strict=True)), snapshot.overlap))
+            self._read.append(
+                (dict(zip(*rows.select(["id", "at"]).to_pydict().values(), strict=True)), snapshot.overlap)
+            )
             self.windows.append(snapshot.window)
             if snapshot.overlap is not None:
                 bounds = (snapshot.overlap.seen_through, snapshot.overlap.seen_from)

@@ -13,7 +13,7 @@ from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.state import State
-from arrowload.engine import commit
+from arrowload.engine import commit, protocol
 from arrowload.engine.engine import Engine
 from arrowload.engine.overlap import SeenRows
 from arrowload.state.local import LocalStateBackend
@@ -36,7 +36,7 @@ def state_before_commit() -> None:
     """The state is stored, then the rows are committed."""
     real = Engine._finalize
 
-    def finalize(engine: Engine, effect: commit.Finalize) -> commit.Event:
+    def finalize(engine: Engine, effect: protocol.Finalize) -> protocol.Event:
         lease = engine._lease
         if lease is None:
             raise AssertionError("no lease")
@@ -90,7 +90,7 @@ def cursor_of_the_ledger_ignored() -> None:
     """Recovery takes the number of the last load from the ledger, and the cursor from the state."""
     real = commit._fenced
 
-    def fenced(run: commit.Run, head: LedgerHead | None) -> tuple[commit.Run, commit.Effect]:
+    def fenced(run: commit.Run, head: LedgerHead | None) -> tuple[commit.Run, protocol.Effect]:
         if head is not None and head.last is not None:
             place = {"generation": head.last.generation, "seq": head.last.seq}
             own = replaced(run.state, checkpoints=place)
@@ -119,8 +119,8 @@ def lost_answer_is_success() -> None:
     """A commit without an answer counts as done; nobody asks the ledger."""
     real = commit._fail
 
-    def fail(run: commit.Run, event: commit.Failed) -> tuple[commit.Run, commit.Effect]:
-        if isinstance(run.doing, commit.Finalize) and event.kind == "unknown":
+    def fail(run: commit.Run, event: protocol.Failed) -> tuple[commit.Run, protocol.Effect]:
+        if isinstance(run.doing, protocol.Finalize) and event.kind == "unknown":
             return commit._committed(run)
         return real(run, event)
 

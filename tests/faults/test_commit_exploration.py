@@ -14,7 +14,7 @@ import pytest
 from arrowload.connectors.base import LedgerEntry, LedgerHead
 from arrowload.core.exceptions import BusyError
 from arrowload.core.state_backend import Lease
-from arrowload.engine import commit
+from arrowload.engine import commit, protocol
 from tests.faults.model.explorer import explore
 from tests.faults.model.values import (
     Backend,
@@ -96,7 +96,7 @@ def test_a_read_back_that_answers_too_early_does_no_harm(monkeypatch: pytest.Mon
     """Even if the ledger says `absent` while the commit is still running, the raised fence keeps the load single."""
 
     def plant(world: World) -> None:
-        def find(destination: Destination, effect: commit.ReadBack) -> LedgerEntry | None:
+        def find(destination: Destination, effect: protocol.ReadBack) -> LedgerEntry | None:
             return next((load.entry for load in destination.loads if load.entry.load_id == effect.load_id), None)
 
         monkeypatch.setattr(world, "find", find)
@@ -126,7 +126,7 @@ def _wrap(patch: pytest.MonkeyPatch, answer: Any) -> None:
     """Have `answer(real step, run, event)` take the place of `commit.step`."""
     real = commit.step
 
-    def step(run: commit.Run, event: commit.Event) -> tuple[commit.Run, commit.Effect]:
+    def step(run: commit.Run, event: protocol.Event) -> tuple[commit.Run, protocol.Effect]:
         changed, effect = answer(real, run, event)
         return replaced(changed, doing=effect), effect
 
@@ -134,14 +134,14 @@ def _wrap(patch: pytest.MonkeyPatch, answer: Any) -> None:
 
 
 def state_before_data(patch: pytest.MonkeyPatch, world: World) -> None:
-    def answer(step: Any, run: commit.Run, event: commit.Event) -> tuple[commit.Run, commit.Effect]:
+    def answer(step: Any, run: commit.Run, event: protocol.Event) -> tuple[commit.Run, protocol.Effect]:
         changed, effect = step(run, event)
-        if isinstance(effect, commit.Finalize):
-            effect = commit.SaveState(lease=changed.lease, state=changed.after)
-        elif isinstance(event, commit.StateSaved) and run.entry is not None and not run.committed:
-            changed, effect = replaced(run, lease=event.lease), commit.Finalize(entry=run.entry)
-        elif isinstance(event, commit.Finalized):
-            effect = commit.Sweep(pipeline_id=changed.pipeline_id, epoch=changed.lease.epoch)
+        if isinstance(effect, protocol.Finalize):
+            effect = protocol.SaveState(lease=changed.lease, state=changed.after)
+        elif isinstance(event, protocol.StateSaved) and run.entry is not None and not run.committed:
+            changed, effect = replaced(run, lease=event.lease), protocol.Finalize(entry=run.entry)
+        elif isinstance(event, protocol.Finalized):
+            effect = protocol.Sweep(pipeline_id=changed.pipeline_id, epoch=changed.lease.epoch)
         return changed, effect
 
     _wrap(patch, answer)
@@ -152,15 +152,15 @@ def absent_is_success(patch: pytest.MonkeyPatch, world: World) -> None:
 
 
 def anyones_commit_is_ours(patch: pytest.MonkeyPatch, world: World) -> None:
-    def found(run: commit.Run, entry: LedgerEntry | None) -> tuple[commit.Run, commit.Effect]:
+    def found(run: commit.Run, entry: LedgerEntry | None) -> tuple[commit.Run, protocol.Effect]:
         return commit._again(run) if entry is None else commit._committed(run)
 
     patch.setattr(commit, "_found", found)
 
 
 def finalize_again_without_asking(patch: pytest.MonkeyPatch, world: World) -> None:
-    def answer(step: Any, run: commit.Run, event: commit.Event) -> tuple[commit.Run, commit.Effect]:
-        if isinstance(event, commit.Failed) and isinstance(run.doing, commit.Finalize) and event.kind == "unknown":
+    def answer(step: Any, run: commit.Run, event: protocol.Event) -> tuple[commit.Run, protocol.Effect]:
+        if isinstance(event, protocol.Failed) and isinstance(run.doing, protocol.Finalize) and event.kind == "unknown":
             return run, run.doing
         changed, effect = step(run, event)
         return changed, effect
@@ -192,9 +192,9 @@ def own_state_trusted_at_the_same_place(patch: pytest.MonkeyPatch, world: World)
 def old_state_saved(patch: pytest.MonkeyPatch, world: World) -> None:
     real = commit._committed
 
-    def committed(run: commit.Run) -> tuple[commit.Run, commit.Effect]:
+    def committed(run: commit.Run) -> tuple[commit.Run, protocol.Effect]:
         changed, effect = real(run)
-        assert isinstance(effect, commit.SaveState)
+        assert isinstance(effect, protocol.SaveState)
         return changed, replaced(effect, state=run.state)
 
     patch.setattr(commit, "_committed", committed)
@@ -203,7 +203,7 @@ def old_state_saved(patch: pytest.MonkeyPatch, world: World) -> None:
 def full_refresh_keeps_the_generation(patch: pytest.MonkeyPatch, world: World) -> None:
     real = commit._fenced
 
-    def fenced(run: commit.Run, head: LedgerHead | None) -> tuple[commit.Run, commit.Effect]:
+    def fenced(run: commit.Run, head: LedgerHead | None) -> tuple[commit.Run, protocol.Effect]:
         changed, effect = real(run, head)
         if run.terms.starts_over and changed.generation > 1:
             generation, seq = commit.position(changed.state)
@@ -216,7 +216,7 @@ def full_refresh_keeps_the_generation(patch: pytest.MonkeyPatch, world: World) -
 def conservation_unchecked(patch: pytest.MonkeyPatch, world: World) -> None:
     real = commit._sealed
 
-    def sealed(run: commit.Run, event: commit.SealedStage) -> tuple[commit.Run, commit.Effect]:
+    def sealed(run: commit.Run, event: protocol.SealedStage) -> tuple[commit.Run, protocol.Effect]:
         assert run.tally is not None
         return real(run, replaced(event, sealed=replaced(event.sealed, rows_staged=run.tally.rows_staged)))
 
@@ -225,10 +225,10 @@ def conservation_unchecked(patch: pytest.MonkeyPatch, world: World) -> None:
 
 
 def commit_failed_for_good_is_reported_done(patch: pytest.MonkeyPatch, world: World) -> None:
-    def answer(step: Any, run: commit.Run, event: commit.Event) -> tuple[commit.Run, commit.Effect]:
+    def answer(step: Any, run: commit.Run, event: protocol.Event) -> tuple[commit.Run, protocol.Effect]:
         changed, effect = step(run, event)
-        if isinstance(effect, commit.Finish) and isinstance(run.doing, commit.Finalize):
-            effect = commit.Finish(status="committed")
+        if isinstance(effect, protocol.Finish) and isinstance(run.doing, protocol.Finalize):
+            effect = protocol.Finish(status="committed")
         return changed, effect
 
     _wrap(patch, answer)
@@ -262,7 +262,7 @@ def _in_two_steps(patch: pytest.MonkeyPatch, world: World, first: Any) -> None:
             yield world.commits(runner._replace(half=None), backend, destination, load)
             return
         for done in real(runner, backend, destination, load):
-            if isinstance(done.event, commit.Finalized):
+            if isinstance(done.event, protocol.Finalized):
                 half = runner._replace(half="first")
                 yield Done(None, half, backend, first(destination, load), label="first half")
             else:
@@ -308,7 +308,7 @@ def two_pipelines_of_one_recipe(patch: pytest.MonkeyPatch, world: World) -> None
 def head_read_before_the_fence(patch: pytest.MonkeyPatch, world: World) -> None:
     decoder = msgspec.json.Decoder(LedgerHead | None)
 
-    def fence(runner: Runner, backend: Backend, destination: Destination, effect: commit.Fence) -> Iterator[Done]:
+    def fence(runner: Runner, backend: Backend, destination: Destination, effect: protocol.Fence) -> Iterator[Done]:
         if runner.half is None:
             head = msgspec.json.encode(world.head(destination, effect.pipeline_id)).decode()
             yield Done(None, runner._replace(half=head), backend, destination, label="head before fence")
@@ -317,11 +317,11 @@ def head_read_before_the_fence(patch: pytest.MonkeyPatch, world: World) -> None:
             try:
                 installed = world.install_fence(destination, effect.pipeline_id, effect.epoch)
             except BusyError as exc:
-                yield Done(commit.Failed("terminal", exc), runner, backend, destination)
+                yield Done(protocol.Failed("terminal", exc), runner, backend, destination)
                 return
             if head_then is None:
                 head_then = LedgerHead(pipeline_id=effect.pipeline_id, target="target", epoch=0, owner="", last=None)
-            yield Done(commit.Fenced(head_then), runner, backend, installed)
+            yield Done(protocol.Fenced(head_then), runner, backend, installed)
 
     patch.setattr(world, "fence", fence)
 

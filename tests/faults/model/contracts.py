@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
 from arrowload.core.exceptions import BusyError, OutcomeUnknownError
-from arrowload.engine import commit
+from arrowload.engine import protocol
 from tests.faults.model.values import (
     SOURCES,
     TARGET,
@@ -67,7 +67,7 @@ class Contracts:
 
     # ------------------------------------------------------------ source
 
-    def plan_window(self, state: State, stage: int) -> tuple[commit.Planned, tuple[Row, ...]]:
+    def plan_window(self, state: State, stage: int) -> tuple[protocol.Planned, tuple[Row, ...]]:
         """The closed window from the cursor on, or all rows."""
         rows, lower = self.stages[stage], None
         if self.recipe in ("cursor", "merge"):
@@ -75,7 +75,7 @@ class Contracts:
             rows = self.rows_from(rows, lower)
         upper = max((row.cursor for row in rows), default=lower)
         has_cursor = self.recipe in ("cursor", "merge")
-        return commit.Planned(
+        return protocol.Planned(
             empty=not rows,
             lower=None if lower is None else str(lower),
             upper=str(upper) if has_cursor else None,
@@ -152,11 +152,11 @@ class Contracts:
         try:
             self.check_fence(destination, load.entry)
         except BusyError as exc:
-            yield Done(commit.Failed("terminal", exc), runner, backend, destination)
+            yield Done(protocol.Failed("terminal", exc), runner, backend, destination)
             return
         yield self.commits(runner, backend, destination, load)
 
-    def find(self, destination: Destination, effect: commit.ReadBack) -> LedgerEntry | None:
+    def find(self, destination: Destination, effect: protocol.ReadBack) -> LedgerEntry | None:
         """The entry of one load; says that it does not know while the commit may still be running."""
         if destination.pending is not None:
             raise OutcomeUnknownError("the commit may still be running")
@@ -174,7 +174,7 @@ class Contracts:
         if backend.owed >= 0:
             backend = backend._replace(owed=1 if runner.full_refresh else backend.owed + 1)
         after = self.committed(destination, load)
-        return Done(commit.Finalized(), runner, backend, after, flaw)
+        return Done(protocol.Finalized(), runner, backend, after, flaw)
 
 
 def applied(visible: Visible, load: Load) -> Visible:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arrowload.engine import commit
+from arrowload.engine import protocol
 from tests.faults.model.checks import check
 from tests.faults.model.contracts import applied
 from tests.faults.model.liveness import check_alone, is_refused
@@ -225,7 +225,7 @@ class Explorer:
         known = self._sessions.get(number)
         if known is None:
             runner = self.world.runners.values[number]
-            between = commit.PlanWindow | commit.Stage | commit.Seal | commit.Finalize | commit.ReadBack
+            between = protocol.PlanWindow | protocol.Stage | protocol.Seal | protocol.Finalize | protocol.ReadBack
             known = runner is not None and (
                 runner.half is not None or isinstance(self.world.runs.values[runner.run].doing, between)
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeAlias, TypeV
 from arrowload.connectors.base import LedgerEntry  # noqa: TC001 - NamedTuple keeps its annotations
 
 if TYPE_CHECKING:
-    from arrowload.engine import commit
+    from arrowload.engine import protocol
 
 Recipe = Literal["cursor", "plain", "merge", "replace"]
 Sharing = Literal["shared", "separate"]
@@ -118,7 +118,7 @@ class Moved(NamedTuple):
 class Done(NamedTuple):
     """What became of an effect: an event, or the half of the way that was gone."""
 
-    event: commit.Event | None
+    event: protocol.Event | None
     runner: Runner
     backend: Backend
     destination: Destination

@@ -17,7 +17,7 @@ from arrowload.core.exceptions import (
 )
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease
-from arrowload.engine import commit
+from arrowload.engine import commit, protocol
 from tests.faults.model.checks import contradicts
 from tests.faults.model.contracts import Contracts
 from tests.faults.model.values import (
@@ -64,53 +64,57 @@ class World(Contracts):
         """The ways in which the effect that a runner is at can go, when nothing fails."""
         run = self.runs.values[runner.run]
         effect = run.doing
-        event: commit.Event
+        event: protocol.Event
         try:
             match effect:
-                case commit.Acquire():
+                case protocol.Acquire():
                     backend = self.acquire(runner, backend, effect.above)
-                    event = commit.Leased(self._lease(backend), State.from_json(backend.state))
-                case commit.ReadHead():
-                    event = commit.HeadRead(self.head(destination, effect.pipeline_id))
-                case commit.Fence():
+                    event = protocol.Leased(self._lease(backend), State.from_json(backend.state))
+                case protocol.ReadHead():
+                    event = protocol.HeadRead(self.head(destination, effect.pipeline_id))
+                case protocol.Fence():
                     yield from self.fence(runner, backend, destination, effect)
                     return
-                case commit.PlanWindow():
+                case protocol.PlanWindow():
                     event, rows = self.plan_window(effect.state, stage)
                     runner = runner._replace(planned=(stage, rows))
-                case commit.Stage():
+                case protocol.Stage():
                     runner, event = self._stage(runner, destination, effect, run)
-                case commit.Seal():
+                case protocol.Seal():
                     staged = runner.staged or ((), ())
-                    event = commit.SealedStage(Sealed(rows_staged=len(staged[0])), NOW, "1")
-                case commit.Finalize():
+                    event = protocol.SealedStage(Sealed(rows_staged=len(staged[0])), NOW, "1")
+                case protocol.Finalize():
                     if not self.fence_waits(destination):
                         yield from self.finalize(runner, backend, destination, self._load(runner, effect.entry))
                     return
-                case commit.ReadBack():
-                    event = commit.Found(self.find(destination, effect))
-                case commit.SaveState():
+                case protocol.ReadBack():
+                    event = protocol.Found(self.find(destination, effect))
+                case protocol.SaveState():
                     backend = self.compare_and_swap(backend, effect.lease, effect.state)
                     yield self._saved(runner, backend, destination, effect)
                     return
-                case commit.Sweep():
-                    event = commit.Swept()
-                case commit.StartOver():
+                case protocol.Sweep():
+                    event = protocol.Swept()
+                case protocol.StartOver():
                     runner = runner._replace(planned=None, staged=None, half=None)
-                    event = commit.Ready()
+                    event = protocol.Ready()
                 case _:
                     raise AssertionError(effect)
         except OutcomeUnknownError as exc:
-            event = commit.Failed("unknown", exc)
+            event = protocol.Failed("unknown", exc)
         except DataLoaderError as exc:
-            event = commit.Failed("terminal", exc)
+            event = protocol.Failed("terminal", exc)
         yield Done(event, runner, backend, destination)
 
-    def fence(self, runner: Runner, backend: Backend, destination: Destination, effect: commit.Fence) -> Iterator[Done]:
+    def fence(
+        self, runner: Runner, backend: Backend, destination: Destination, effect: protocol.Fence
+    ) -> Iterator[Done]:
         """Install the epoch; then, in a second step, read the head behind it."""
         if runner.half == "fenced":
             head = self.head(destination, effect.pipeline_id)
-            yield Done(commit.Fenced(head), runner._replace(half=None), backend, destination, label="head behind fence")
+            yield Done(
+                protocol.Fenced(head), runner._replace(half=None), backend, destination, label="head behind fence"
+            )
         elif not self.fence_waits(destination):
             installed = self.install_fence(destination, effect.pipeline_id, effect.epoch)
             yield Done(None, runner._replace(half="fenced"), backend, installed)
@@ -119,14 +123,14 @@ class World(Contracts):
         return Lease(recipe="r", owner="", epoch=backend.epoch, version=backend.version, home=backend.home)
 
     def _stage(
-        self, runner: Runner, destination: Destination, effect: commit.Stage, run: commit.Run
-    ) -> tuple[Runner, commit.Staged]:
+        self, runner: Runner, destination: Destination, effect: protocol.Stage, run: commit.Run
+    ) -> tuple[Runner, protocol.Staged]:
         if runner.planned is None:
             raise AssertionError("staged before planned")
         _, rows = runner.planned
         seen = self.seen_before(destination, rows, effect.seq)
         new = tuple(row for row in rows if row not in seen)
-        tally = commit.Tally(
+        tally = protocol.Tally(
             rows_read=len(rows),
             rows_staged=len(new),
             rows_filtered=0,
@@ -138,28 +142,28 @@ class World(Contracts):
         upper = run.window.upper if run.window is not None else None
         state = State(cursor_values={"c": int(upper)} if upper is not None else {})
         staged = (self.transport(new), self.left_for_next(rows))
-        return runner._replace(staged=staged), commit.Staged(tally, state)
+        return runner._replace(staged=staged), protocol.Staged(tally, state)
 
     def _load(self, runner: Runner, entry: LedgerEntry) -> Load:
         if runner.planned is None or runner.staged is None:
             raise AssertionError("committed before staged")
         return Load(entry, runner.staged[0], runner.staged[1], runner.planned[0])
 
-    def _saved(self, runner: Runner, backend: Backend, destination: Destination, effect: commit.SaveState) -> Done:
+    def _saved(self, runner: Runner, backend: Backend, destination: Destination, effect: protocol.SaveState) -> Done:
         flaw, place = None, commit.position(effect.state)
         if place not in map(position_of, destination.loads) and not destination.restored:
             flaw = f"I7: the state of load {place} is stored, and the ledger does not know of it"
         elif self.recipe == "plain" and backend.owed == 0 and not runner.excused:
             flaw = "I7: a state is stored although no run of this home has anything committed that was not told yet"
         backend = backend._replace(owed=0)
-        return Done(commit.StateSaved(self._lease(backend)), runner, backend, destination, flaw)
+        return Done(protocol.StateSaved(self._lease(backend)), runner, backend, destination, flaw)
 
     # ------------------------------------------------------------ what one runner can do
 
     def start(self, index: int, *, full_refresh: bool) -> Runner:
         """A new run, about to acquire."""
         mode = cast("WriteMode", "replace" if full_refresh else MODES[self.recipe])
-        terms = commit.Terms(
+        terms = protocol.Terms(
             recipe="r",
             target=TARGET,
             owner="",
@@ -170,7 +174,7 @@ class World(Contracts):
             has_ledger=True,
             max_attempts=self.bounds.attempts,
         )
-        run, _ = commit.step(commit.Run(terms=terms), commit.Ready())
+        run, _ = commit.step(commit.Run(terms=terms), protocol.Ready())
         return Runner(index, full_refresh, self._number(run))
 
     def doing(self, runner: Runner) -> str:
@@ -184,7 +188,7 @@ class World(Contracts):
         yield Moved(f"{NAMES[runner.side]} is killed before {name[2:]}", 1, None, dead, destination)
         for done in self.perform(runner, backend, destination, stage):
             yield self.answer(name if not done.label else f"{name}: {done.label}", 0, done)
-            if done.event is not None and not isinstance(done.event, commit.Failed):
+            if done.event is not None and not isinstance(done.event, protocol.Failed):
                 yield from self._failures(name, runner, backend, destination, done)
 
     def _failures(
@@ -192,12 +196,12 @@ class World(Contracts):
     ) -> Iterator[Moved]:
         before = Done(None, runner._replace(half=None), backend, destination)
         effect = self.runs.values[runner.run].doing
-        broken = commit.Failed("retryable", TransientConnectorError("cut off"))
+        broken = protocol.Failed("retryable", TransientConnectorError("cut off"))
         yield self.answer(f"{name} fails, not done", 1, before._replace(event=broken))
         if (done.backend, done.destination) != (backend, destination):
             yield self.answer(f"{name} is done, and seems to have failed", 1, done._replace(event=broken))
-        if isinstance(effect, commit.Finalize):
-            lost = commit.Failed("unknown", OutcomeUnknownError("no answer"))
+        if isinstance(effect, protocol.Finalize):
+            lost = protocol.Failed("unknown", OutcomeUnknownError("no answer"))
             yield self.answer(f"{name} is not done, and its answer is lost", 1, before._replace(event=lost))
             yield self.answer(f"{name} is done, and its answer is lost", 1, done._replace(event=lost))
             sent = destination._replace(pending=(runner.side, self._load(runner, effect.entry)))
@@ -209,7 +213,7 @@ class World(Contracts):
         if done.event is None:
             return Moved(label, faults, done.runner, done.backend, done.destination, done.flaw)
         run, effect = commit.step(self.runs.values[done.runner.run], done.event)
-        if not isinstance(effect, commit.Finish):
+        if not isinstance(effect, protocol.Finish):
             after = done.runner._replace(run=self._number(run))
             return Moved(label, faults, after, done.backend, done.destination, done.flaw)
         outcome = effect.status or f"{type(effect.error).__name__}: {effect.error}"
@@ -222,7 +226,7 @@ class World(Contracts):
 
     # ------------------------------------------------------------ what must hold
 
-    def _dishonest(self, run: commit.Run, effect: commit.Finish, done: Done) -> str | None:
+    def _dishonest(self, run: commit.Run, effect: protocol.Finish, done: Done) -> str | None:
         """I7: what a run says when it ends is what the ledger says."""
         if done.runner.excused:
             return None
