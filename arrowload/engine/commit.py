@@ -15,7 +15,13 @@ import uuid
 import msgspec
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
-from arrowload.core.exceptions import BusyError, EngineError, OutcomeUnknownError, StateError
+from arrowload.core.exceptions import (
+    BusyError,
+    EngineError,
+    OutcomeUnknownError,
+    StateError,
+    TransientConnectorError,
+)
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease
 from arrowload.engine.protocol import (
@@ -304,7 +310,11 @@ def _fail(run: Run, event: Failed) -> tuple[Run, Effect]:
 
 def _again(run: Run) -> tuple[Run, Effect]:
     if run.attempt >= run.terms.max_attempts:
-        lost = EngineError(f"`{run.terms.recipe}` was not committed in {run.attempt} attempts")
+        lost = TransientConnectorError(
+            f"`{run.terms.recipe}` was not committed in {run.attempt} attempts",
+            context={"recipe": run.terms.recipe, "attempts": run.attempt},
+            hint="nothing was committed; run again when the destination is well",
+        )
         return run, Finish(status=None, error=lost)
     fresh = Run(terms=run.terms, attempt=run.attempt + 1, lease=run.lease)
     return fresh, StartOver(attempt=fresh.attempt)

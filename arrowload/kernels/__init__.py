@@ -80,7 +80,7 @@ def numeric_to_decimal(
         array: utf8, large_utf8 or utf8_view; an extension type such as `arrow.opaque` counts as its storage.
         precision: Digits in all, 1 to 76.
         scale: Digits after the point, at most `precision`; negative to end before the point, as in `numeric(3, -2)`.
-        on_special: What becomes of `NaN`, `Infinity` and `-Infinity`.
+        on_special: What becomes of `NaN`, `Infinity` and `-Infinity`, or `nan`, `inf` and `-inf` as drivers write them.
 
     Returns:
         decimal128 up to 38 digits, decimal256 above; as long as `array`, null where it is.

@@ -212,7 +212,7 @@ def decimals(kind: pa.DataType, unscaled: list[int | None]) -> pa.Array:
 
 
 def _parse_numeric(text: str, kind: pa.DataType, row: int, on_special: str) -> int | None:
-    if text in {"NaN", "Infinity", "-Infinity"}:
+    if text in {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"}:
         if on_special == "null":
             return None
         raise _refusal(text, row, "cannot be held by a decimal")

@@ -57,7 +57,7 @@ class TestMemory(SourceConformance):
 
 class TestDuckDB(SourceConformance):
     registered_as = "duckdb"
-    rows_at_once = 2_048 * 2  # it works in vectors of 2,048 and ends a batch after one
+    rows_at_once = 2_048  # it works in vectors of as many rows
 
     @pytest.fixture
     def path(self, tmp_path):

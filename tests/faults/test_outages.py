@@ -123,6 +123,19 @@ def test_an_error_that_passes(tmp_path: Path, target: Target, mode: str, site: s
     assert (run.report["attempts"], world.differences()) == (2, [])
 
 
+@pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
+def test_a_commit_that_was_not_done_in_the_last_attempt(tmp_path: Path, target: Target) -> None:
+    """The ledger says that nothing was committed, so it is worth trying again later (75), and no unknown outcome."""
+    world = due(tmp_path, target, "append")
+    before = sorted(target.rows())
+    world.recipe["runtime"] = {"retries": {"max_attempts": 1}}
+
+    run = run_recipe(world.recipe, failpoints="finalize.before=lost")
+
+    assert (run.exit_code, sorted(target.rows())) == (75, before), run.error
+    assert (run_recipe(world.recipe).exit_code, world.differences()) == (0, [])
+
+
 @pytest.mark.parametrize("mode", ["append", "merge"])
 def test_the_destination_session_is_ended(tmp_path: Path, postgres: PostgresDatabase, mode: str) -> None:
     """`pg_terminate_backend` in the middle of the COPY into the destination: begun anew, nothing doubled."""

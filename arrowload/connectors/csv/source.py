@@ -230,9 +230,9 @@ def _is_utf8(value: bytes | None) -> bool:
 
 
 def _rebatch(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:
-    """Neighbouring batches joined up to `batch_size` rows or 16 MiB; what is larger stays as it is."""
+    """Neighbouring batches joined up to `batch_size` rows or 16 MiB; one of more rows is cut."""
     held: list[pa.RecordBatch] = []
-    for batch in batches:
+    for batch in _cut(batches, batch_size):
         rows = sum(b.num_rows for b in held) + batch.num_rows
         if held and (rows > batch_size or sum(b.nbytes for b in held) + batch.nbytes > _BATCH_BYTES):
             yield pa.concat_batches(held)
@@ -240,6 +240,12 @@ def _rebatch(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.
         held.append(batch)
     if held:
         yield pa.concat_batches(held)
+
+
+def _cut(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, max(batch.num_rows, 1), batch_size):
+            yield batch.slice(start, batch_size)
 
 
 def _ends_with_newline(batch: pa.RecordBatch) -> bool:

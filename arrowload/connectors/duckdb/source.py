@@ -85,9 +85,13 @@ class DuckDBSource:
     def snapshot(self, state: State) -> Iterator[DuckDBSnapshot]:
         """A transaction; it sees the file as it was at its start."""
         self._session.execute("BEGIN TRANSACTION")
+        snapshot = None
         try:
-            yield self._open(state)
+            snapshot = self._open(state)
+            yield snapshot
         finally:
+            if snapshot is not None:
+                snapshot.close()
             self._session.execute("ROLLBACK")
 
     def close(self) -> None:
@@ -154,9 +158,11 @@ class DuckDBSource:
         if self._config.table is None:
             return error
         wanted = TableName.parse(self._config.table, default_schema="main")
-        tables = self._session.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema <> '_arrowload'"
-        )
+        # On a connection of its own: the error has ended the transaction of this one.
+        with translated_errors(self._session.path), self._session.connection.cursor() as cursor:
+            tables = cursor.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema <> '_arrowload'"
+            ).fetchall()
         names = [str(TableName(*row)) for row in tables]
         if str(wanted) in names:
             return error
@@ -215,15 +221,24 @@ class DuckDBSnapshot:
         self.window = window
         self.overlap = overlap
         self.state = state
+        self._reader: pa.RecordBatchReader | None = None
 
     def splits(self, n: int) -> Sequence[Split]:
         """One; DuckDB is parallel within a query."""
         return [Split(index=0, spec={"sql": self._select})]
 
     def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
-        """The rows of the window."""
+        """The rows of the window; starting again ends the reading that is under way."""
+        self.close()
         with translated_errors(self._session.path):
-            return self._session.connection.sql(str(split.spec["sql"])).to_arrow_reader(batch_size)
+            self._reader = self._session.connection.sql(str(split.spec["sql"])).to_arrow_reader(batch_size)
+        return self._reader
+
+    def close(self) -> None:
+        """End the reading that is under way: while its result is open, the connection runs nothing else."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
 def _read(name: str, kind: str) -> str:

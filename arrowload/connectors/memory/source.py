@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,12 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
     """The window `[lower - lag, upper]` with `boundary: closed`."""
     column = config.cursor_column
     if column not in table.schema.names:
-        raise RecipeError(f"the cursor column `{column}` is not in the table", context={"columns": table.schema.names})
+        near = difflib.get_close_matches(column, table.schema.names, n=1)
+        raise RecipeError(
+            f"the cursor column `{column}` is not in the table",
+            context={"column": column, "columns": table.schema.names},
+            hint=f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(table.schema.names)}",
+        )
     cursor = table[column]
     if cursor.null_count and config.null_cursor == "error":
         raise DataError(
@@ -120,13 +126,17 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
     rows = table.filter(kept)
     upper = pc.max(rows[column]) if rows[column].null_count < rows.num_rows else lower_scalar
     next_value = upper.as_py() if upper is not None and upper.is_valid else lower
-    seen_from = upper if config.lag is None else pc.subtract(upper, pa.scalar(config.lag)).cast(cursor.type)
+    seen_from = upper if upper is not None and upper.is_valid else None
+    if seen_from is not None and config.lag is not None:
+        seen_from = pc.subtract(seen_from, pa.scalar(config.lag)).cast(cursor.type)
+    left_out = cursor.null_count if config.null_cursor == "exclude" else 0
     overlap = Overlap(column, lower_scalar if state.cursor_values else None, seen_from)
     window = Window(
         strategy="cursor",
         empty=not rows.num_rows,
         lower=None if lower is None else str(lower),
         upper=None if next_value is None else str(next_value),
+        notes=(f"{left_out} rows are left out, since `{column}` is NULL in them",) if left_out else (),
     )
     after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
     return MemorySnapshot(rows, window, overlap if config.boundary == "closed" or config.lag else None, after)

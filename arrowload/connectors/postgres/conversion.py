@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,8 +26,6 @@ _WRAPPED: Final = {
     -(2**63) + 946_684_800_000_000: "-infinity",
 }
 _MIDNIGHT_AFTER: Final = 86_400_000_000
-# The driver's words for NaN and the infinities of numeric.
-_SPECIAL: Final = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,11 @@ class Conversion:
 
     def _to_decimal(self, array: pa.Array, target: pa.DataType) -> pa.Array:
         text = array.storage if isinstance(array, pa.ExtensionArray) else array
+        on_special: Literal["null", "error"] = "null" if self.null_special else "error"
         try:
-            return kernels.numeric_to_decimal(text, target.precision, target.scale)
+            return kernels.numeric_to_decimal(text, target.precision, target.scale, on_special=on_special)
         except DataError as exc:
             value = exc.context["value"]
-            if value in _SPECIAL and self.null_special:
-                finite = pc.if_else(pc.is_in(text, pa.array(_SPECIAL, text.type)), None, text)
-                return kernels.numeric_to_decimal(finite, target.precision, target.scale)
             raise DataError(f"`{value}` has no place in {target}", context=exc.context, hint=exc.hint) from exc
 
     def _convert_list(self, array: pa.ListArray, target: pa.ListType) -> pa.ListArray:

@@ -126,7 +126,8 @@ impl Target {
     fn check_special(self, row: usize, text: &[u8], refusal: &Refusal) -> KernelResult<()> {
         let (precision, scale) = (self.precision, self.scale);
         let value = excerpt(text);
-        let special = matches!(text, b"NaN" | b"Infinity" | b"-Infinity");
+        // The server writes the first three, ADBC's driver the others.
+        let special = matches!(text, b"NaN" | b"Infinity" | b"-Infinity" | b"nan" | b"inf" | b"-inf");
         match (special, self.on_special, refusal) {
             (true, OnSpecial::Null, _) => Ok(()),
             (true, OnSpecial::Error, _) => Err(KernelError::Special { row, value }),

@@ -419,7 +419,7 @@ def test_a_commit_that_was_not_done_in_the_last_attempt_ends_the_run() -> None:
     """It is known not to be done, so this is no unknown outcome."""
     driver = Driver(max_attempts=1).begin(state(), state()).load().feed(LOST, protocol.Found(None))
 
-    assert "was not committed in 1 attempts" in driver.failed(EngineError)
+    assert "was not committed in 1 attempts" in driver.failed(TransientConnectorError)
 
 
 def test_a_load_found_under_another_epoch_is_a_successors() -> None:

@@ -53,8 +53,8 @@ def test_values_are_exact(kernel: Any, text: str, kind: pa.DataType) -> None:
         ("1e99", "does not fit `decimal\\(2, 1\\)`"),
         ("", "is not a number"),
         ("1,5", "is not a number"),
-        ("inf", "is not a number"),
         ("NaN", "cannot be held by a decimal"),
+        ("inf", "cannot be held by a decimal"),
         ("-Infinity", "cannot be held by a decimal"),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_refusal_names_row_and_value(kernel: Any, text: str, problem: str) -> 
 
 def test_special_values_may_become_null(kernel: Any) -> None:
     """Only what decimals cannot hold becomes NULL; what does not fit is still refused."""
-    texts = pa.array(["9", "NaN", None, "Infinity", "-Infinity", "2"], pa.large_string()).slice(1)
+    texts = pa.array(["9", "NaN", None, "Infinity", "-inf", "2"], pa.large_string()).slice(1)
 
     assert kernel(texts, 3, 0, on_special="null").to_pylist() == [None, None, None, None, Decimal(2)]
     with pytest.raises(DataError, match="`1000` in row 1 does not fit"):
