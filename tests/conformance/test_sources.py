@@ -21,9 +21,10 @@ from arrowload.connectors.registry import get_source
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.registry import sources
 from arrowload.core.secret import Secret
+from arrowload.core.state import State
 from arrowload.models.units import ResourcePath, ResourcePaths
 from arrowload.testing.samples import typed_columns
-from arrowload.testing.sources import SourceConformance, sample_rows
+from arrowload.testing.sources import SourceConformance, read, sample_rows
 
 
 class TestMemory(SourceConformance):
@@ -101,6 +102,33 @@ class TestDuckDB(SourceConformance):
         same = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64", "float32", "decimal_9_2", "binary"}
         same |= {"decimal_38_9", "time64_us", "timestamp_ms", "timestamp_s", "timestamptz_us", "interval", "list"}
         return with_typed_columns(same | {"uuid", "json", "struct"})
+
+    def test_booleans_inside_other_types(self, path, make_source):
+        """Are booleans, in arrays of a fixed length too, of which DuckDB 2.0 itself makes something else."""
+        with duckdb.connect(path) as connection:
+            connection.execute('CREATE SCHEMA "my schema"')
+            connection.execute(
+                """CREATE TABLE "my schema"."t.1" AS SELECT i, [i % 2 = 0, NULL, true] AS list,
+                [i % 2 = 0, true]::BOOLEAN[2] AS fixed, {'x': [true, i % 2 = 0]::BOOLEAN[2]} AS struct,
+                map {'k': i % 2 = 0} AS map FROM range(3000) AS t(i)"""
+            )
+        source = make_source()
+
+        with source.snapshot(State()) as snapshot:
+            rows = read(snapshot)
+
+        assert "bool8" not in str(rows.schema)
+        assert rows.schema == source.schema()
+        assert sorted(rows.to_pylist(), key=lambda row: row["i"]) == [
+            {
+                "i": i,
+                "list": [i % 2 == 0, None, True],
+                "fixed": [i % 2 == 0, True],
+                "struct": {"x": [True, i % 2 == 0]},
+                "map": [("k", i % 2 == 0)],
+            }
+            for i in range(3000)
+        ]
 
 
 class FolderConformance(SourceConformance):

@@ -1,4 +1,4 @@
-"""Seeded defects: each replaces one function in the process of a run by one that a hurried author might have written."""
+"""Seeded defects: each replaces one function in the process of a run by one that a hurried author might write."""
 
 from __future__ import annotations
 

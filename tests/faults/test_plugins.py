@@ -1,4 +1,4 @@
-"""Plug-ins with the least that suffices run, at least once, and the plan says so; those that raise end the run at once."""
+"""Plug-ins with the least that suffices run at least once, and the plan says so; one that raises ends the run."""
 
 from __future__ import annotations
 

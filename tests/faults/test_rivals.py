@@ -104,7 +104,7 @@ def overtaken(world: World, site: str, *, full_refresh: bool) -> tuple[Outcome, 
 
 
 @pytest.mark.parametrize("full_refresh", [False, True], ids=["next", "anew"])
-@pytest.mark.parametrize("site", ["stage.before", "seal.before", "finalize.applied", "finalize.ledger"])
+@pytest.mark.parametrize("site", ["stage.before", "seal.before", "finalize.ledger"])
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
 def test_a_zombie_commits_nothing(tmp_path: Path, target: Target, site: str, full_refresh: bool) -> None:
     """A run stops after its window is fixed, a rival finishes, the run goes on: it is refused, and nothing is doubled.

@@ -7,8 +7,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
+from arrowload.connectors.duckdb.types import without_bool8
 from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_window
 from arrowload.core.exceptions import ConnectorError, RecipeError
 from arrowload.core.state import State
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import duckdb
-    import pyarrow as pa
 
     from arrowload.connectors.duckdb.config import DuckDBSourceConfig
 
@@ -79,7 +81,7 @@ class DuckDBSource:
             reader = self._session.connection.sql(f"{self._select()} LIMIT 0").to_arrow_reader()
             schema = reader.schema
             reader.close()
-        return schema
+        return pa.schema([field.with_type(without_bool8(field.type)) for field in schema])
 
     @contextmanager
     def snapshot(self, state: State) -> Iterator[DuckDBSnapshot]:
@@ -232,7 +234,7 @@ class DuckDBSnapshot:
         self.close()
         with translated_errors(self._session.path):
             self._reader = self._session.connection.sql(str(split.spec["sql"])).to_arrow_reader(batch_size)
-        return self._reader
+        return self._reader if self._reader.schema == self.schema else self._reader.cast(self.schema)
 
     def close(self) -> None:
         """End the reading that is under way: while its result is open, the connection runs nothing else."""
@@ -244,4 +246,7 @@ class DuckDBSnapshot:
 def _read(name: str, kind: str) -> str:
     quoted = quote_identifier(name)
     target = _CAST.get(kind) or ("VARCHAR" if kind.startswith(_OPAQUE) else None)
+    # Of these DuckDB 2.0 hands over what lies behind their values in memory (`arrow_lossless_conversion`).
+    if target is None and (lists := re.sub(r"BOOLEAN\[\d+\]", "BOOLEAN[]", kind)) != kind:
+        target = lists
     return f"CAST({quoted} AS {target}) AS {quoted}" if target else quoted

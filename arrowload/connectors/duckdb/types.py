@@ -6,6 +6,7 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.types as pt
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.schema import is_storable
@@ -33,9 +34,28 @@ def stored_types(names_and_types: list[tuple[str, str]], schema: pa.Schema) -> d
         schema: The schema in which DuckDB hands these columns over.
     """
     return {
-        name: pa.string() if kind.startswith("ENUM") else _STORED_AS.get(kind, schema.field(name).type)
+        name: pa.string() if kind.startswith("ENUM") else _STORED_AS.get(kind, without_bool8(schema.field(name).type))
         for name, kind in names_and_types
     }
+
+
+def without_bool8(kind: pa.DataType) -> pa.DataType:
+    """`kind` with Arrow's own booleans, inside nested types too.
+
+    Under the setting that keeps uuid and json apart from text, DuckDB hands booleans over as the extension `bool8`,
+    which nothing else takes for a boolean.
+    """
+    if isinstance(kind, pa.Bool8Type):
+        return pa.bool_()
+    if pt.is_map(kind):
+        return pa.map_(without_bool8(kind.key_type), without_bool8(kind.item_type))
+    if pt.is_struct(kind):
+        return pa.struct([field.with_type(without_bool8(field.type)) for field in kind])
+    if pt.is_list(kind):
+        return pa.list_(kind.value_field.with_type(without_bool8(kind.value_type)))
+    if pt.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(without_bool8(kind.value_type)), kind.list_size)
+    return kind
 
 
 def bind(schema: pa.Schema, stored: dict[str, pa.DataType], table: str) -> pa.Schema:
@@ -70,4 +90,6 @@ def _bind(field: pa.Field, stored: pa.DataType | None, table: str) -> pa.Field:
             context={"table": table, "column": field.name},
             hint="add a cast step, or load the table anew with --full-refresh",
         )
-    return pa.field(field.name, stored)
+    # DuckDB makes an interval of a duration itself.
+    kept = pt.is_duration(field.type) and pt.is_interval(stored)
+    return pa.field(field.name, field.type if kept else stored)
