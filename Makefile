@@ -25,7 +25,7 @@ $(VENV)/.dependencies: requirements.lock
 	touch $@
 
 $(VENV)/.built: $(VENV)/.dependencies pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet --extras dev
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
 	touch $@
 
 run: setup data  ## Load 336 776 real flights into an embedded DuckDB; a second time, only what is new.

@@ -77,7 +77,7 @@ def stream(
 ) -> pa.RecordBatchReader:
     """The rows that the recipe's source and steps give, batch by batch, in bounded memory.
 
-    Close the reader, or read it to its end: it holds the source's connection until then.
+    The source's connection is held until the reader is read to its end, or is no longer referred to.
     """
     batches = _batches(load_recipe(recipe, vars))
     schema = next(batches)

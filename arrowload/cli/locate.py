@@ -41,6 +41,8 @@ def _leaf(resolved: ResolvedRecipe, context: dict[str, Any]) -> str | None:
     if path is None:
         # Without a path a name is a clue only when it stands in one place.
         return named[0] if len(named) == 1 else None
+    # What a step is about is rarely its type.
+    below.sort(key=lambda leaf: leaf[0].endswith(".type"))
     return named[0] if named else next((leaf for leaf, _ in below), None)
 
 

@@ -83,10 +83,13 @@ class Snapshot(Protocol):
     state: State
 
     def splits(self, n: int) -> Sequence[Split]:
-        """At most `n` splits that together hold each row of the window once."""
+        """At most `n` splits, in the order of the rows, that together hold each row of the window once."""
 
     def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
-        """The rows of one split, in bounded memory, in batches of about `batch_size` rows."""
+        """The rows of one split, in bounded memory, in batches of about `batch_size` rows.
+
+        Splits are read by several threads at once, and a reader may be closed half way.
+        """
 
 
 @runtime_checkable

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return {key: _masked(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 class DataLoaderError(Exception):
     """Base of all errors; one sentence, with facts and a next step beside it.
 
@@ -24,7 +32,7 @@ class DataLoaderError(Exception):
 
     def __init__(self, message: str, *, context: Mapping[str, Any] | None = None, hint: str | None = None) -> None:
         self.message = mask(message)
-        self.context = {key: mask(value) if isinstance(value, str) else value for key, value in (context or {}).items()}
+        self.context: dict[str, Any] = _masked(dict(context or {}))
         self.hint = mask(hint) if hint is not None else None
         super().__init__(self.message)
 
@@ -39,9 +47,9 @@ class RecipeError(DataLoaderError):
 
 
 class ConnectorError(DataLoaderError):
-    """A source or destination refused or failed; not worth trying again."""
+    """A source or destination lacks or refuses what the recipe asks for; trying again is of no use."""
 
-    exit_code = 70
+    exit_code = 78
 
 
 class TransientConnectorError(ConnectorError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import NoReturn
 
@@ -51,6 +52,9 @@ def register_secret(value: str) -> None:
     """Have `mask` hide `value` from now on; for parts of a secret too, such as the password within a DSN."""
     if value:
         _known.add(value)
+        # As JSON writes it, in which most text leaves the process.
+        _known.add(json.dumps(value)[1:-1])
+        _known.add(json.dumps(value, ensure_ascii=False)[1:-1])
 
 
 def mask(text: str) -> str:

@@ -42,8 +42,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cursor_values: Source column → how far it has been loaded.
         watermarks: Name of a watermark (`modified` of a file source) → its value.
-        checkpoints: Where the last commit stands: `generation`, `seq`, `load_id`.
-        metadata: All else: `pipeline_id`, the columns that row hashes were taken over.
+        checkpoints: Where the last commit stands: `generation`, `seq`.
+        metadata: All else: `pipeline_id`, what the bounds belong to, the columns that row hashes were taken over.
     """
 
     cursor_values: dict[str, Any] = {}

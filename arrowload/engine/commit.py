@@ -206,7 +206,7 @@ def _fenced(run: Run, head: LedgerHead | None) -> tuple[Run, Effect]:
 
 def _planned(run: Run, event: Planned) -> tuple[Run, Effect]:
     run = msgspec.structs.replace(run, window=event)
-    if event.empty and run.seq > 1:
+    if event.unknown or (event.empty and run.seq > 1):
         return _nothing_new(run)
     return run, Stage(
         load_id=load_id(run.pipeline_id, run.generation, run.seq),

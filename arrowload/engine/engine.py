@@ -17,12 +17,14 @@ from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
 from arrowload.engine import commit, protocol
+from arrowload.engine.continuity import question, require_same_question
 from arrowload.engine.events import Committed, Recovered, Retrying, RunEvent, StepStarted, Warned, WindowPlanned
 from arrowload.engine.overlap import SeenRows
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
 from arrowload.engine.transfer import Counts, Transfer
 from arrowload.models.source_config import CursorIncremental
+from arrowload.planning.capabilities import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,7 @@ class Engine:
         self._destination = job.destination
         self._backend = job.state_backend()
         self._subscribers = subscribers
+        self._reading = ExitStack()
         self._attempt = ExitStack()
         self._snapshot: Snapshot | None = None
         self._pipeline: BoundPipeline | None = None
@@ -71,7 +74,8 @@ class Engine:
                 OutcomeUnknownError, either nothing was committed, or the next run finds what was.
         """
         started = time.monotonic()
-        self._plan = self._job.check()
+        if self._job.source.facts().replayable:
+            self._plan = self._job.check()
         run = commit.Run(terms=self._terms())
         before: State | None = None
         event: protocol.Event = protocol.Ready()
@@ -80,20 +84,30 @@ class Engine:
                 run, effect = commit.step(run, event)
                 if isinstance(effect, protocol.Finish):
                     break
-                event = self._perform(effect)
+                event = self._performed(effect)
                 self._announce(run, event)
                 if before is None and isinstance(event, protocol.Leased):
                     before = event.state
-        finally:
-            self._abandon_attempt()
-            self._release()
+        except BaseException:
+            self._clean_up()
+            raise
+        warning = self._clean_up() or effect.warning
         if effect.error is not None:
             raise effect.error
-        if effect.warning is not None:
-            self._emit(Warned(f"clean-up was left to the next run: {effect.warning}"))
+        if warning is not None:
+            self._emit(Warned(f"clean-up was left to the next run: {warning}"))
         return self._report(run, effect, before or State(), time.monotonic() - started)
 
     # ------------------------------------------------------------ effects
+
+    def _performed(self, effect: protocol.Effect) -> protocol.Event:
+        """As `_perform`; when the state is saved, nothing turns the load into a failure, not even a signal."""
+        try:
+            return self._perform(effect)
+        except BaseException as exc:
+            if isinstance(effect, protocol.Sweep):
+                return protocol.Failed("terminal", exc)
+            raise
 
     def _perform(self, effect: protocol.Effect) -> protocol.Event:
         """Do `effect`, between its two failpoints; what it raises becomes the event `Failed`."""
@@ -150,12 +164,18 @@ class Engine:
 
     def _plan_window(self, effect: protocol.PlanWindow) -> protocol.Event:
         self._remembered = effect.state
-        snapshot = self._attempt.enter_context(self._job.source.snapshot(effect.state))
-        self._plan, self._pipeline = self._job.plan_window(snapshot.schema, snapshot.window)
+        facts = self._job.source.facts()
+        require_same_question(self._job.recipe, facts, effect.state, self._job.write_mode)
+        snapshot = self._reading.enter_context(self._job.source.snapshot(effect.state))
+        window = snapshot.window
+        unknown = window.empty and not snapshot.schema.names
+        if unknown:
+            self._plan = self._job.plan_nothing(window)
+        else:
+            self._plan, self._pipeline = self._job.plan_window(snapshot.schema, window)
         self._snapshot = snapshot
         self._emit(WindowPlanned(self._plan))
-        window = snapshot.window
-        return protocol.Planned(empty=window.empty, lower=window.lower, upper=window.upper)
+        return protocol.Planned(empty=window.empty, unknown=unknown, lower=window.lower, upper=window.upper)
 
     def _stage(self, effect: protocol.Stage) -> protocol.Event:
         snapshot, pipeline, target = self._planned()
@@ -184,7 +204,10 @@ class Engine:
             raise
         finally:
             transfer.close()
-        return protocol.Staged(transfer.tally(), self._state_after(snapshot))
+        staged = protocol.Staged(transfer.tally(), self._state_after(snapshot))
+        # A source that is the destination's own server must not hold its snapshot while the destination commits.
+        self._reading.close()
+        return staged
 
     def _seal(self, effect: protocol.Seal) -> protocol.Event:
         return protocol.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
@@ -264,6 +287,7 @@ class Engine:
 
     def _state_after(self, snapshot: Snapshot) -> State:
         metadata = {key: value for key, value in snapshot.state.metadata.items() if key != "seen_columns"}
+        metadata |= question(self._job.recipe, self._job.source.facts())
         if self._seen is not None:
             metadata["seen_columns"] = snapshot.schema.names
         return State(
@@ -286,8 +310,21 @@ class Engine:
 
     def _abandon_attempt(self) -> None:
         """Drop what is staged and close the snapshot; does nothing after a commit."""
-        self._attempt.close()
+        try:
+            self._attempt.close()
+        finally:
+            self._reading.close()
         self._snapshot = self._pipeline = self._writer = self._seen = None
+
+    def _clean_up(self) -> BaseException | None:
+        """Give back everything; what fails in doing so does not change the outcome."""
+        failure: BaseException | None = None
+        for step in (self._abandon_attempt, self._release):
+            try:
+                step()
+            except Exception as exc:  # noqa: BLE001 - told as a warning
+                failure = exc
+        return failure
 
     def _release(self) -> None:
         if self._lease is not None and isinstance(self._backend, LeasingStateBackend):
@@ -314,8 +351,8 @@ class Engine:
             self._emit(Committed(run.entry.load_id, run.entry.rows_written))
 
     def _report(self, run: commit.Run, finish: protocol.Finish, before: State, seconds: float) -> RunReport:
-        plan, entry = self._plan, run.entry
-        if plan is None or finish.status is None:
+        plan, entry = self._plan or self._job.plan_nothing(Window()), run.entry
+        if finish.status is None:
             raise EngineError("a run that did not end well has no report")
         return RunReport(
             recipe=plan.recipe,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
 from arrowload.connectors.base import Destination, MemoryBound, SnapshotSource, Source, TransactionalDestination
 from arrowload.connectors.registry import get_destination, get_source
@@ -18,8 +20,6 @@ from arrowload.transforms.pipeline import TransformPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
     from arrowload.core.typing import WriteMode
     from arrowload.models.recipe import Recipe
@@ -103,6 +103,20 @@ class Job:
         )
         return plan, pipeline
 
+    def plan_nothing(self, window: Window) -> LoadPlan:
+        """The plan for a source that has no rows, nor says which columns they would have."""
+        return build_plan(
+            self.recipe,
+            source=self.source.facts(),
+            window=window,
+            input_schema=pa.schema([]),
+            steps=(),
+            output_schema=pa.schema([]),
+            capabilities=self.destination.capabilities() if self.destination is not None else None,
+            target=None,
+            write_mode=self.write_mode,
+        )
+
     @property
     def merge_keys(self) -> tuple[str, ...]:
         """Of the recipe; rows are made unique by them under `replace` too, when the recipe merges."""
@@ -119,7 +133,7 @@ class Job:
         made = get_source(config.type, config)
         if isinstance(made, SnapshotSource):
             return made
-        if isinstance(made, Source):
+        if isinstance(made, Source) and not hasattr(made, "snapshot"):
             return IterableSource(made)
         raise _lacks(made, config.type, "source", "`read_batches`, or what a `SnapshotSource` has")
 
@@ -130,7 +144,7 @@ class Job:
         made = get_destination(config.type, config)
         if isinstance(made, TransactionalDestination):
             return made
-        if isinstance(made, Destination):
+        if isinstance(made, Destination) and not hasattr(made, "begin"):
             return AtLeastOnceDestination(made, config.type)
         raise _lacks(made, config.type, "destination", "`write_batch`, or what a `TransactionalDestination` has")
 

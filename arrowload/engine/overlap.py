@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,11 +33,13 @@ class SeenRows:
 
     def new_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of `batch` that no earlier load has committed; `batch` itself when that is all of them."""
-        cursor = batch.column(self._overlap.column)
+        cursor = _comparable(batch.column(self._overlap.column))
         self._remember(batch, cursor)
         if self._overlap.seen_through is None or not self._left.num_rows:
             return batch
-        candidates = pc.indices_nonzero(pc.fill_null(pc.less_equal(cursor, self._overlap.seen_through), False))
+        candidates = pc.indices_nonzero(
+            pc.fill_null(pc.less_equal(cursor, _comparable(self._overlap.seen_through)), False)
+        )
         if not len(candidates):
             return batch
         hashes = kernels.row_hash(batch.take(candidates).select(self._columns_of(batch)))
@@ -68,7 +70,7 @@ class SeenRows:
     def _remember(self, batch: pa.RecordBatch, cursor: pa.Array) -> None:
         if self._overlap.seen_from is None:
             return
-        again = pc.fill_null(pc.greater_equal(cursor, self._overlap.seen_from), False)
+        again = pc.fill_null(pc.greater_equal(cursor, _comparable(self._overlap.seen_from)), False)
         if pc.any(again).as_py():
             self._kept.append(kernels.row_hash(batch.filter(again)))
 
@@ -88,6 +90,13 @@ class SeenRows:
         n = pc.subtract(rest["n"], pc.fill_null(rest["place_count"], 0))
         self._left = pa.table({"row_hash": rest["row_hash"], "n": n}).filter(pc.greater(n, 0))
         return taken["place"].combine_chunks()
+
+
+def _comparable(value: Any) -> Any:
+    """An array or scalar in a type that Arrow compares; a uuid sorts as its bytes do."""
+    if isinstance(value, pa.ExtensionArray):
+        return value.storage
+    return value.value if isinstance(value, pa.ExtensionScalar) else value
 
 
 def _rank_in_run(values: pa.Array) -> pa.Array:

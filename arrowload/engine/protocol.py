@@ -183,10 +183,11 @@ class Fenced(msgspec.Struct, frozen=True):
     head: LedgerHead | None
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """The window is fixed."""
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """The window is fixed; `unknown`: it is empty, and not even the columns are known."""
 
     empty: bool
+    unknown: bool = False
     lower: str | None
     upper: str | None
 

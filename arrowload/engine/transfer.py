@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from arrowload import kernels
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
 from arrowload.core.casting import cast_batch_exact
-from arrowload.core.exceptions import DataError
+from arrowload.core.exceptions import DataError, TransformError
 from arrowload.core.schema import fingerprint
 from arrowload.engine.events import RowsMoved
 from arrowload.engine.protocol import Tally
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from arrowload.connectors.base import Snapshot
     from arrowload.engine.overlap import SeenRows
     from arrowload.planning.capabilities import Split
+    from arrowload.transforms.base import Transformed
     from arrowload.transforms.pipeline import BoundPipeline
 
 _HASH_MODULUS: Final = 2**128
+# More rows than a split can have.
+_ROWS_OF_SPLIT: Final = 2**40
 # Of `max_memory`, what batches between reading and writing may take; the rest is the drivers' and the engines'.
 _QUEUE_SHARE: Final = 16
 
@@ -100,7 +103,7 @@ class Transfer:
         ]
         for thread in self._threads:
             thread.start()
-        return pa.RecordBatchReader.from_batches(self.stream_schema, self._numbered(self._queue))
+        return pa.RecordBatchReader.from_batches(self.stream_schema, self._handed_over(self._queue))
 
     def close(self) -> None:
         """Stop reading and wait until every thread has ended."""
@@ -123,8 +126,8 @@ class Transfer:
 
     def _work(self, splits: deque[Split], queue: BatchQueue) -> None:
         try:
-            while splits:
-                for batch in self._prepared(splits.popleft()):
+            for split in _taken(splits):
+                for batch in self._prepared(split):
                     if not queue.put(batch):
                         return
         except BaseException as exc:  # noqa: BLE001 - the consumer raises it; Polars' panics are no Exceptions
@@ -138,18 +141,18 @@ class Transfer:
         with self.snapshot.read_split(split, batch_size=self.batch_size) as reader:
             for batch in reader:
                 if batch.num_rows:
-                    prepared = self._prepare(batch, first_row)
+                    prepared = self._prepare(batch, first_row, split.index)
                     first_row += batch.num_rows
                     if prepared.num_rows:
                         yield prepared
 
-    def _prepare(self, batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
+    def _prepare(self, batch: pa.RecordBatch, first_row: int, split: int) -> pa.RecordBatch:
         new = batch
         if self.seen is not None:
             with self._lock:
                 new = self.seen.new_rows(batch)
         transformed = self.pipeline.apply(new, first_row=first_row)
-        out = cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
+        out = self._as_stored(transformed, first_row)
         self._refuse_null_keys(out, first_row, transformed.kept)
         rows, digest = kernels.content_hash(out)
         self._count(batch, new, rows, digest)
@@ -158,7 +161,21 @@ class Transfer:
             out = out.append_column(
                 CURSOR_COLUMN, cursor if transformed.kept is None else cursor.take(transformed.kept)
             )
+        if self.merge_keys:
+            # Splits are in the order of the rows, and this is the row's place in it, whichever is read first.
+            start = split * _ROWS_OF_SPLIT + first_row
+            out = out.append_column(ORDINAL_COLUMN, pa.array(range(start, start + out.num_rows), pa.int64()))
         return out
+
+    def _as_stored(self, transformed: Transformed, first_row: int) -> pa.RecordBatch:
+        try:
+            return cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
+        except TransformError as exc:
+            raise TransformError(
+                f"the target cannot hold it: {exc.message}",
+                context=exc.context,
+                hint="cast the column in a step, declare its type in the source, or load anew with --full-refresh",
+            ) from exc
 
     def _refuse_null_keys(self, batch: pa.RecordBatch, first_row: int, kept: pa.Array | None) -> None:
         for key in self.merge_keys:
@@ -181,18 +198,13 @@ class Transfer:
             counts.rows_filtered += new.num_rows - rows
             counts.content_hash = (counts.content_hash + digest) % _HASH_MODULUS
 
-    @staticmethod
-    def _with_ordinals(batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-        return batch.append_column(ORDINAL_COLUMN, pa.array(range(start, start + batch.num_rows), pa.int64()))
-
-    def _numbered(self, queue: BatchQueue) -> Iterator[pa.RecordBatch]:
-        """What the destination pulls: batches in the order in which they arrive, numbered for a merge."""
+    def _handed_over(self, queue: BatchQueue) -> Iterator[pa.RecordBatch]:
+        """What the destination pulls: batches in the order in which they are ready."""
         try:
             for batch in queue:
-                start = self.counts.rows_staged
                 self.counts.rows_staged += batch.num_rows
                 self.notify(RowsMoved(self.counts.rows_read, self.counts.rows_staged, self.counts.bytes_read))
-                yield self._with_ordinals(batch, start) if self.merge_keys else batch
+                yield batch
         except GeneratorExit:
             raise
         except BaseException as exc:
@@ -200,3 +212,12 @@ class Transfer:
             raise
         finally:
             queue.close()
+
+
+def _taken(splits: deque[Split]) -> Iterator[Split]:
+    """Splits that no other worker has taken."""
+    while True:
+        try:
+            yield splits.popleft()
+        except IndexError:
+            return

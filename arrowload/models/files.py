@@ -38,7 +38,7 @@ def _read_text(path: Path, at: Origin) -> str:
     try:
         if not path.is_file():
             if path.is_dir():
-                raise recipe_error("is a folder, not a recipe", at, hint=f"did you mean `{path / 'recipe.yaml'}`?")
+                raise recipe_error("is a folder, not a recipe", at, hint="name the recipe file in it")
             problem = "is not a file" if path.exists() else "no such file"
             raise recipe_error(problem, at, hint=_similar_file(path))
         # One byte more than allowed shows a file that is too large, even one that grows while it is read.
@@ -70,7 +70,7 @@ def _similar_file(path: Path) -> str:
 
     folder = path.parent
     names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
-    near = get_close_matches(path.name, names, n=1)
+    near = get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"did you mean `{near[0]}`?" if near else "check the path"
 
 

@@ -15,6 +15,7 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         location: What is read, for people: `postgres shop/public.orders`, `flights/*.csv`.
+        identity: What remembered bounds belong to: the table, or the folder of the files. Rows of another are others.
         route: How: `adbc`, `duckdb`, `arrow` …
         route_reason: Why this route, in one sentence.
         replayable: The same window can be read twice with the same rows (a snapshot, pinned files). Without it
@@ -22,6 +23,7 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     location: str
+    identity: str = ""
     route: str
     route_reason: str
     replayable: bool = True

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from arrowload.core.exceptions import RecipeError
-from arrowload.models.source_config import CursorIncremental
+from arrowload.core.secret import mask
+from arrowload.models.source_config import CursorIncremental, ModifiedIncremental
 from arrowload.planning.plan import LoadPlan
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ def build_plan(
     Raises:
         RecipeError: The delivery that the recipe demands cannot be had.
     """
+    # A password that is part of a `filter` or a `query` must not travel with the plan.
+    window = msgspec.structs.replace(window, statements=tuple(map(mask, window.statements)))
     merge_keys = recipe.destination.merge_keys if recipe.destination is not None else ()
     delivery, reason = _delivery(source, capabilities, write_mode)
     demanded = recipe.runtime.delivery
@@ -121,6 +126,8 @@ def _notes(recipe: Recipe, write_mode: WriteMode, delivery: Delivery) -> tuple[s
     notes = []
     if recipe.destination is not None and write_mode == "append" and recipe.source.incremental is None:
         notes.append("append without `incremental` adds all rows of the source at each run")
+    if write_mode == "append" and isinstance(recipe.source.incremental, ModifiedIncremental):
+        notes.append("a file that has changed is loaded again whole: under append, its rows are then there twice")
     if delivery == "at_least_once" and recipe.destination is not None:
         notes.append("delivery is at least once: a run that fails may have written rows that the next writes again")
     incremental = recipe.source.incremental

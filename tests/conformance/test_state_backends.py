@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -50,4 +51,4 @@ def test_every_registered_backend_is_in_the_suite(covered):
     """A backend that comes with arrowload cannot be left out here."""
     here = sys.modules[__name__]
 
-    assert covered(here, StateBackendConformance) == set(state_backends.names())
+    assert covered(here, StateBackendConformance) == {entry.name for entry in entry_points(group=state_backends.group)}

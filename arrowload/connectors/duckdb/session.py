@@ -155,6 +155,16 @@ def translated_errors(path: str) -> Iterator[None]:
             raise BusyError(
                 f"the database `{path}` is open in another process", context=context, hint="close it there"
             ) from exc
+        if isinstance(exc, duckdb.ConnectionException) and "different configuration" in text:
+            raise ConnectorError(
+                f"this process has the database `{path}` open already",
+                context=context,
+                hint="source and destination cannot be one file; close other connections to it",
+            ) from exc
+        if isinstance(exc, duckdb.CatalogException) and "read-only mode" in text:
+            raise ConnectorError(
+                f"`{path}` is no DuckDB database", context=context, hint="name a database file, or read it as a file"
+            ) from exc
         if isinstance(exc, duckdb.IOException | duckdb.FatalException | duckdb.TransactionException):
             raise TransientConnectorError(f"duckdb `{path}`: {text}", context=context) from exc
         if isinstance(exc, _BAD_DATA):

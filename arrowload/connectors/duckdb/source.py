@@ -71,6 +71,7 @@ class DuckDBSource:
         """Read by DuckDB itself."""
         return SourceFacts(
             location=f"duckdb {self._config.path} {self._config.table or 'query'}",
+            identity=self._config.table or "query",
             route="duckdb",
             route_reason="DuckDB streams Arrow itself",
         )
@@ -129,7 +130,8 @@ class DuckDBSource:
         return Overlap(column, through, self._scalar(found.seen_from))
 
     def _scalar(self, sql: str) -> pa.Scalar:
-        return self._session.fetch_arrow(f"SELECT {sql} AS v")["v"][0]
+        kind = str(self._session.execute(f"SELECT typeof({sql}) AS v")[0][0])
+        return self._session.fetch_arrow(f"SELECT {_read('v', kind)} FROM (SELECT {sql} AS v)")["v"][0]
 
     def _relation(self) -> str:
         """What stands behind FROM, the recipe's filter applied."""

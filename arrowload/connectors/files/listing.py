@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WATERMARK: Final = "modified"
 _SECOND: Final = 1_000_000_000
+_REMEMBERED: Final = 1000  # files; their names, times and sizes travel with the state and with each ledger entry
 _NAMED: Final = 20  # files that a plan lists by name
 
 
@@ -41,9 +42,14 @@ def list_files(paths: Sequence[str], suffixes: Sequence[str]) -> list[FileInfo]:
         NoFilesError: One of the paths names none.
         RecipeError: One of them is a URL.
     """
-    root = os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
+    root = common_root(paths)
     found = [file for path in paths for file in (_live_parts(path) or expand(path, suffixes))]
     return describe((os.path.abspath(path) for path in found), root)  # noqa: PTH100
+
+
+def common_root(paths: Sequence[str]) -> str:
+    """The folder that all of `paths` lie in; files are remembered by their names from there."""
+    return os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
 
 
 def dataset_log(path: str) -> DatasetLog | None:
@@ -72,10 +78,11 @@ def refuse_cursor(incremental: IncrementalConfig | None, connector: str) -> None
 def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | None, state: State) -> FileWindow:
     """The files to load now.
 
-    Without `incremental`, all of them. With it, those that are new or changed since the last load. What is remembered
-    is the newest modification time loaded, and of each file that is at most `lag` (and the rest of a second, as some
-    file systems count in seconds) older than that, its name, time and size. A file older than these is taken for
-    loaded. A time that lies in the future does not count as the newest, or it would hide what comes before it.
+    Without `incremental`, all of them. With it, those that are new or changed since the last load, whatever their
+    modification time: name, time and size of the newest thousand files loaded are remembered, and of any more that are
+    at most `lag` (and the rest of a second, as some file systems count in seconds) older than the newest. Once older
+    ones had to be forgotten, a file as old as these is taken for loaded. A time that lies in the future does not count
+    as the newest, or it would make `lag` forget what comes before it.
 
     Raises:
         StateError: The state holds something else under the watermark's name.
@@ -84,26 +91,31 @@ def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | Non
         window = Window(statements=_named(files), empty=not files)
         return FileWindow(files=tuple(files), window=window, state=State())
     lag_ns = int((incremental.lag or dt.timedelta()) / dt.timedelta(microseconds=1)) * 1000
-    newest, seen = _remembered(state)
-    horizon = _horizon(newest, lag_ns)
-    chosen = [file for file in files if file.mtime_ns >= horizon and seen.get(file.key) != [file.mtime_ns, file.size]]
+    newest, forgotten, seen = _remembered(state)
+    chosen = [
+        file
+        for file in files
+        if seen.get(file.key) != [file.mtime_ns, file.size] and (file.key in seen or file.mtime_ns >= forgotten)
+    ]
     chosen.sort(key=lambda file: (file.mtime_ns, file.key))
     now = time.time_ns()
     reached = max([newest, *(min(file.mtime_ns, now) for file in chosen)])
     seen |= {file.key: [file.mtime_ns, file.size] for file in chosen}
-    kept = {key: pin for key, pin in sorted(seen.items()) if pin[0] >= _horizon(reached, lag_ns)}
+    forgotten, kept = _forget(seen, forgotten, keep_from=_second(reached) - lag_ns)
     window = Window(
         strategy="modified",
         empty=not chosen,
         statements=_named(chosen),
-        lower=_as_text(horizon) if newest else None,
+        lower=_as_text(forgotten) if forgotten else None,
         upper=_as_text(reached) if reached else None,
         notes=tuple(f"`{f.key}` has a modification time in the future" for f in chosen if f.mtime_ns > now),
     )
     return FileWindow(
         files=tuple(chosen),
         window=window,
-        state=State(watermarks={WATERMARK: {"newest_ns": reached, "files": kept}} if reached else {}),
+        state=State(
+            watermarks={WATERMARK: {"newest_ns": reached, "forgotten_ns": forgotten, "files": kept}} if reached else {}
+        ),
     )
 
 
@@ -112,20 +124,30 @@ def _named(files: Sequence[FileInfo]) -> tuple[str, ...]:
     return (*(file.path for file in files[:_NAMED]), *more)
 
 
-def _remembered(state: State) -> tuple[int, dict[str, list[int]]]:
+def _remembered(state: State) -> tuple[int, int, dict[str, list[int]]]:
+    """The newest time loaded, the time before which files were forgotten (0: none were), and the files."""
     mark: Any = state.watermarks.get(WATERMARK)
     if mark is None:
-        return 0, {}
+        return 0, 0, {}
     try:
-        return int(mark["newest_ns"]), {key: [int(mtime), int(size)] for key, (mtime, size) in mark["files"].items()}
+        seen = {key: [int(mtime), int(size)] for key, (mtime, size) in mark["files"].items()}
+        return int(mark["newest_ns"]), int(mark["forgotten_ns"]), seen
     except (TypeError, KeyError, ValueError) as exc:
         raise StateError(
             f"the watermark `{WATERMARK}` is not one of files", hint="run with --full-refresh to start over"
         ) from exc
 
 
-def _horizon(newest_ns: int, lag_ns: int) -> int:
-    return newest_ns // _SECOND * _SECOND - lag_ns if newest_ns else -(2**63)
+def _forget(seen: dict[str, list[int]], forgotten: int, *, keep_from: int) -> tuple[int, dict[str, list[int]]]:
+    """Bound what is remembered; files of one second are kept or forgotten together, so that ties stay exact."""
+    times = sorted((mtime for mtime, _ in seen.values()), reverse=True)
+    if len(times) > _REMEMBERED:
+        forgotten = max(forgotten, min(_second(times[_REMEMBERED - 1]), keep_from))
+    return forgotten, {key: pin for key, pin in sorted(seen.items()) if pin[0] >= forgotten}
+
+
+def _second(time_ns: int) -> int:
+    return time_ns // _SECOND * _SECOND
 
 
 def _as_text(time_ns: int) -> str:

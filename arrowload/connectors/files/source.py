@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from arrowload.connectors.files.listing import choose_files, list_files, refuse_cursor
+from arrowload.connectors.files.listing import choose_files, common_root, list_files, refuse_cursor
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class FileSource:
         """Where the files are; reads nothing."""
         return SourceFacts(
             location=f"{self._reader.name} {', '.join(self._paths)}",
+            identity=common_root(self._paths),
             route="arrow",
             route_reason=self._reader.route_reason,
         )

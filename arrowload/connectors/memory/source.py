@@ -17,6 +17,7 @@ from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from arrowload.connectors.memory.config import MemorySourceConfig
@@ -37,7 +38,12 @@ class MemorySource:
 
     def facts(self) -> SourceFacts:
         """Read as it stands."""
-        return SourceFacts(location=f"memory {self._name}", route="arrow", route_reason="the rows are Arrow already")
+        return SourceFacts(
+            location=f"memory {self._name}",
+            identity=self._name,
+            route="arrow",
+            route_reason="the rows are Arrow already",
+        )
 
     def schema(self) -> pa.Schema:
         """The table's."""
@@ -93,7 +99,7 @@ class MemorySnapshot:
 
 
 def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -> MemorySnapshot:
-    """The window `[lower - lag, upper]` with `boundary: closed`."""
+    """The window that starts where `state` ends, by the rules of `CursorIncremental`."""
     column = config.cursor_column
     if column not in table.schema.names:
         near = difflib.get_close_matches(column, table.schema.names, n=1)
@@ -109,28 +115,28 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
             context={"column": column, "rows": cursor.null_count},
             hint="set `null_cursor: exclude`, or `include` with merge keys",
         )
-    lower, upper = state.cursor_values.get(column, config.initial_value), pc.max(cursor)
+    remembered = state.cursor_values.get(column)
+    lower = remembered if remembered is not None else config.initial_value
     lower_scalar = pa.scalar(lower, cursor.type) if lower is not None else None
-    from_scalar = lower_scalar
-    if lower_scalar is not None and config.lag is not None:
-        from_scalar = pc.subtract(lower_scalar, pa.scalar(config.lag)).cast(cursor.type)
+    from_scalar = _less(lower_scalar, config.lag) if remembered is not None else lower_scalar
     kept = cursor.is_valid()
     if from_scalar is not None:
-        shares_rows = config.boundary == "closed" or config.lag is not None or not state.cursor_values
+        shares_rows = config.boundary == "closed" or config.lag is not None or remembered is None
         compare = pc.greater_equal if shares_rows else pc.greater
         kept = pc.and_kleene(kept, compare(cursor, from_scalar))
     if config.boundary == "hold_back":
-        kept = pc.and_kleene(kept, pc.less(cursor, upper))
+        kept = pc.and_kleene(kept, pc.less(cursor, pc.max(cursor)))
     if config.null_cursor == "include":
         kept = pc.or_kleene(kept, cursor.is_null())
     rows = table.filter(kept)
-    upper = pc.max(rows[column]) if rows[column].null_count < rows.num_rows else lower_scalar
-    next_value = upper.as_py() if upper is not None and upper.is_valid else lower
-    seen_from = upper if upper is not None and upper.is_valid else None
-    if seen_from is not None and config.lag is not None:
-        seen_from = pc.subtract(seen_from, pa.scalar(config.lag)).cast(cursor.type)
+    # Never lower than what is remembered, and nothing before a row was taken.
+    upper = pc.max(rows[column])
+    if remembered is not None and (not upper.is_valid or pc.less(upper, lower_scalar).as_py()):
+        upper = lower_scalar
+    next_value = upper.as_py()
+    seen_from = _less(upper, config.lag) if upper.is_valid else None
     left_out = cursor.null_count if config.null_cursor == "exclude" else 0
-    overlap = Overlap(column, lower_scalar if state.cursor_values else None, seen_from)
+    overlap = Overlap(column, lower_scalar if remembered is not None else None, seen_from)
     window = Window(
         strategy="cursor",
         empty=not rows.num_rows,
@@ -140,3 +146,7 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
     )
     after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
     return MemorySnapshot(rows, window, overlap if config.boundary == "closed" or config.lag else None, after)
+
+
+def _less(cursor: pa.Scalar, lag: dt.timedelta | None) -> pa.Scalar:
+    return cursor if lag is None else pc.subtract(cursor, pa.scalar(lag)).cast(cursor.type)

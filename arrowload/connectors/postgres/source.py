@@ -52,6 +52,7 @@ class PostgresSource:
         what = TableName.parse(self._config.table, default_schema="public") if self._config.table else "query"
         return SourceFacts(
             location=f"{describe_server(self._config)} {what}",
+            identity=self._config.table or "query",
             route="adbc",
             route_reason="COPY in binary through the ADBC driver, one connection",
         )

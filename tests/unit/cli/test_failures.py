@@ -16,7 +16,7 @@ from arrowload.core.secret import Secret
     ("kind", "exit_code"),
     [
         ("RecipeError", 78),
-        ("ConnectorError", 70),
+        ("ConnectorError", 78),
         ("TransientConnectorError", 75),
         ("CredentialsError", 77),
         ("DataError", 65),

@@ -38,7 +38,7 @@ RESOLVED = ResolvedRecipe(
     [
         ({"path": "$.destination.write_mode"}, "r.yaml:12:3  $.destination.write_mode: no"),
         ({"path": "$.destination.merge_keys"}, "--var  $.destination.merge_keys[0]: no"),
-        ({"path": "$.transform.steps[1]"}, "r.yaml:8:7  $.transform.steps[1].type: no"),
+        ({"path": "$.transform.steps[1]"}, "r.yaml:9:9  $.transform.steps[1].columns.nmae: no"),
         ({"path": "$.transform.steps[1]", "column": "nmae"}, "r.yaml:9:9  $.transform.steps[1].columns.nmae: no"),
         ({"path": "$.transform.steps[0]", "column": "id"}, "base.yaml:2:1  $.transform.steps[0].columns[0]: no"),
         ({"path": "$.runtime.delivery"}, "no"),

@@ -105,7 +105,7 @@ def test_every_site_is_passed_somewhere_and_every_pass_is_a_site() -> None:
     sources = {path: path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "failpoint.py"}
     literal = {site for text in sources.values() for site in re.findall(r'failpoint\("([\w.]+)"\)', text)}
     engine = sources[PACKAGE / "engine" / "engine.py"]
-    steps = set(re.findall(r'commit\.\w+: \("(\w+)"', engine))
+    steps = set(re.findall(r'(?:protocol)\.\w+: \("(\w+)"', engine))
     performed = {f"{step}.{moment}" for step in steps for moment in ("before", "after")}
 
     assert literal <= SITES

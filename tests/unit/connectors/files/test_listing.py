@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from arrowload.connectors.files import listing
 from arrowload.connectors.files.listing import choose_files, file_splits, list_files, partition, pinned, split_files
 from arrowload.connectors.parquet import ParquetSourceConfig
 from arrowload.connectors.parquet.source import ParquetSource
@@ -72,13 +73,25 @@ def test_two_files_of_one_second(folder):
     assert folder.run() == []
 
 
-def test_a_late_upload_within_lag(tmp_path):
-    """With a lag, a file that appears with an older time is found; one older than that is taken for loaded."""
-    folder = Folder(tmp_path / "in", Duration(seconds=60))
+def test_a_file_with_an_older_time_is_found(folder):
+    """Copied with its time kept, or moved here: what counts is that it was not there."""
     folder.put("a.csv", T0)
     folder.run()
-    folder.put("late.csv", T0 - 59 * SECOND)
-    folder.put("too_late.csv", T0 - 61 * SECOND)
+    folder.put("late.csv", T0 - 10**6 * SECOND)
+    assert folder.run() == ["late.csv"]
+    assert folder.run() == []
+
+
+def test_once_files_are_forgotten_one_as_old_is_taken_for_loaded(tmp_path, monkeypatch):
+    """Unless it is within the lag, whose files are remembered however many there are."""
+    monkeypatch.setattr(listing, "_REMEMBERED", 3)
+    folder = Folder(tmp_path / "in", Duration(seconds=60))
+    for i in range(10):
+        folder.put(f"{i}.csv", T0 + 20 * i * SECOND)
+    folder.run()
+    assert folder.remembered() == ["6.csv", "7.csv", "8.csv", "9.csv"]
+    folder.put("late.csv", T0 + 121 * SECOND)
+    folder.put("too_late.csv", T0 + 119 * SECOND)
     assert folder.run() == ["late.csv"]
     assert folder.run() == []
 
@@ -94,12 +107,14 @@ def test_a_changed_file_is_loaded_again(folder):
     assert folder.run() == []
 
 
-def test_the_state_is_bounded(folder):
-    """Only files of the newest second are remembered by name, however many were loaded."""
+def test_the_state_is_bounded(folder, monkeypatch):
+    """Only the newest files are remembered by name, those of one second together."""
+    monkeypatch.setattr(listing, "_REMEMBERED", 2)
     for i in range(50):
-        folder.put(f"{i}.csv", T0 + i * SECOND)
+        folder.put(f"{i:02}.csv", T0 + i // 2 * 2 * SECOND)
     folder.run()
-    assert folder.remembered() == ["49.csv"]
+    assert folder.remembered() == ["48.csv", "49.csv"]
+    assert folder.run() == []
 
 
 def test_a_time_in_the_future_hides_nothing(folder):
@@ -119,7 +134,7 @@ def test_the_window_says_its_bounds(folder):
     folder.run()
     assert (folder.window.lower, folder.window.upper) == (None, "2023-11-14T22:13:20.000000123Z")
     folder.run()
-    assert folder.window.lower == "2023-11-14T22:13:20.000000000Z"
+    assert (folder.window.lower, folder.window.upper) == (None, "2023-11-14T22:13:20.000000123Z")
 
 
 def test_without_incremental_every_file_every_time(folder):
