@@ -448,7 +448,7 @@ class DestinationConformance:
             stop.set()
             reader.join()
 
-        assert failures == []
+        assert not failures, failures
         assert seen
         assert all(rows in versions for rows in seen)
 

@@ -88,6 +88,18 @@ class TestDuckDB(DestinationConformance):
 
         return read
 
+    @pytest.fixture
+    def read_during(self, read_back):
+        def read(schema):
+            while True:
+                try:
+                    return read_back(schema)
+                except duckdb.ConnectionException:
+                    # Within one process the file cannot be opened while it is being opened with other settings.
+                    continue
+
+        return read
+
 
 class FolderConformance(DestinationConformance):
     """What csv and parquet share."""
