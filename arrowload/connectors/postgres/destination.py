@@ -12,7 +12,13 @@ from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.target import find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
-from arrowload.core.exceptions import ConnectorError, EngineError, OutcomeUnknownError, another_pipeline
+from arrowload.core.exceptions import (
+    ConnectorError,
+    CredentialsError,
+    EngineError,
+    OutcomeUnknownError,
+    another_pipeline,
+)
 from arrowload.core.schema import refuse_repeated_names
 from arrowload.io.sql import TableName
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
@@ -152,6 +158,10 @@ class PostgresDestination:
                 return
             try:
                 ledger.create()
+            except CredentialsError as exc:
+                raise CredentialsError(
+                    exc.message, context=exc.context, hint="GRANT CREATE ON DATABASE: the ledger is a schema of its own"
+                ) from exc
             except ConnectorError as exc:
                 if not left or exc.context.get("sqlstate") not in MADE_MEANWHILE:
                     raise
