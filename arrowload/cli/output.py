@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 import threading
 import time
@@ -157,6 +158,9 @@ def write_line(line: str) -> None:
     try:
         sys.stderr.write(printable(mask(line)) + "\n")
         sys.stderr.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would make Python exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
         return
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
     from arrowload.io.sql import TableName
 
+# What may pass: the disk, a failed transaction, a file that another thread is just opening or closing.
+_MAY_PASS = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.TransactionException,
+    duckdb.ResourceInUseException,
+)
 _BAD_DATA = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException)
 
 # A rival that only looks at the file has it open for moments; one that writes keeps it.
@@ -165,7 +172,7 @@ def translated_errors(path: str) -> Iterator[None]:
             raise ConnectorError(
                 f"`{path}` is no DuckDB database", context=context, hint="name a database file, or read it as a file"
             ) from exc
-        if isinstance(exc, duckdb.IOException | duckdb.FatalException | duckdb.TransactionException):
+        if isinstance(exc, _MAY_PASS):
             raise TransientConnectorError(f"duckdb `{path}`: {text}", context=context) from exc
         if isinstance(exc, _BAD_DATA):
             raise DataError(f"duckdb `{path}`: {text}", context=context) from exc
