@@ -1,4 +1,4 @@
-//! Rows per second of each kernel: `cargo bench -p arrowload-core`.
+//! Rows per second of each kernel: `cargo bench -p arrowload-core`; only COPY with `-- pg_copy`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -6,23 +6,114 @@ use std::time::Instant;
 
 use arrow_array::types::Date32Type;
 use arrow_array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch, StringArray};
-use arrowload_core::{OnSpecial, content_hash, numeric_to_decimal, row_hash};
+use arrow_schema::{DataType, Field, Schema};
+use arrowload_core::csv::{CsvFormat, CsvParser};
+use arrowload_core::pg_copy::{CopyColumn, DecodeOptions, Decoder, Encoder, WireType};
+use arrowload_core::{KernelResult, OnSpecial, content_hash, numeric_to_decimal, row_hash};
 
 const ROWS: u32 = 1_000_000;
 const RUNS: u32 = 5;
+/// What a reader hands to the decoder at once, and a batch that it takes.
+const PIECE_BYTES: usize = 256 * 1024;
+const BATCH_ROWS: usize = 65_536;
 
 fn main() {
     let batch = lineitem();
     let expected = content_hash(&batch).expect("every type is supported");
     assert_eq!(expected.rows, u64::from(ROWS));
+    if std::env::args().any(|argument| argument == "pg_copy") {
+        copy(&batch);
+        return;
+    }
     time("row_hash, 16 columns", || row_hash(&batch));
     time("content_hash, 16 columns", || content_hash(&batch));
+    copy(&batch);
+    let text = csv_text();
+    assert_eq!(parse_csv(&text).expect("the text is regular"), ROWS as usize);
+    time("CsvParser, 7 columns", || parse_csv(&text));
     for (name, scale, text) in numeric_texts() {
         time(&format!("numeric_to_decimal, {name}"), || numeric_to_decimal(&text, 38, scale, OnSpecial::Error));
     }
 }
 
-fn time<T, E: std::fmt::Debug>(name: &str, kernel: impl Fn() -> Result<T, E>) {
+/// COPY of lineitem, both ways.
+fn copy(batch: &RecordBatch) {
+    let encoder = Encoder::try_new(copy_columns(batch)).expect("every type is supported");
+    let mut stream = Vec::new();
+    encoder.encode(batch, 0..batch.num_rows(), &mut stream).expect("every value is");
+    let pieces = framed(&stream);
+    let mut rows = 0;
+    decode(batch, &pieces, |decoded| {
+        assert_eq!(decoded, batch.slice(rows, decoded.num_rows()));
+        rows += decoded.num_rows();
+    });
+    assert_eq!(rows, batch.num_rows());
+    let name = |what| format!("pg_copy {what}, 16 columns, {} MB", stream.len() / 1_000_000);
+    time(&name("decode"), || {
+        decode(batch, &pieces, drop);
+        Ok::<_, ()>(pieces.len())
+    });
+    let mut out = Vec::new();
+    time(&name("encode"), || {
+        for start in (0..batch.num_rows()).step_by(4096) {
+            out.clear();
+            encoder.encode(batch, start..batch.num_rows().min(start + 4096), &mut out)?;
+        }
+        Ok::<_, arrowload_core::KernelError>(out.len())
+    });
+}
+
+fn copy_columns(batch: &RecordBatch) -> Vec<CopyColumn> {
+    let column = |field: &arrow_schema::FieldRef| {
+        let wire = match field.data_type() {
+            DataType::Int64 => WireType::Int8,
+            DataType::Int32 => WireType::Int4,
+            DataType::Decimal128(..) => WireType::Numeric,
+            DataType::Date32 => WireType::Date,
+            _ => WireType::Text,
+        };
+        CopyColumn { name: field.name().clone(), wire, field: field.clone() }
+    };
+    batch.schema().fields().iter().map(column).collect()
+}
+
+/// A message for each row, in pieces as a connection reads them.
+fn framed(stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut pieces = vec![Vec::new()];
+    let mut first = Vec::new();
+    Encoder::header(&mut first);
+    let mut at = 0;
+    while at < stream.len() {
+        let start = at;
+        at += 2;
+        for _ in 0..16 {
+            let length = i32::from_be_bytes(stream[at..at + 4].try_into().expect("four bytes"));
+            at += 4 + usize::try_from(length).unwrap_or(0);
+        }
+        let payload = [std::mem::take(&mut first), stream[start..at].to_vec()].concat();
+        let piece = pieces.last_mut().expect("there is one");
+        piece.push(b'd');
+        piece.extend_from_slice(&u32::try_from(payload.len() + 4).expect("short").to_be_bytes());
+        piece.extend_from_slice(&payload);
+        if piece.len() >= PIECE_BYTES {
+            pieces.push(Vec::new());
+        }
+    }
+    pieces
+}
+
+fn decode(batch: &RecordBatch, pieces: &[Vec<u8>], mut take: impl FnMut(RecordBatch)) {
+    let mut decoder = Decoder::try_new(copy_columns(batch), DecodeOptions::default()).expect("every type is supported");
+    for piece in pieces {
+        decoder.push(piece).expect("the stream is whole");
+        if decoder.rows() >= BATCH_ROWS {
+            take(decoder.take().expect("nothing was refused"));
+        }
+    }
+    take(decoder.take().expect("nothing was refused"));
+}
+
+fn time<T, E: std::fmt::Debug>(name: &str, mut kernel: impl FnMut() -> Result<T, E>) {
     let best = (0..RUNS).map(|_| {
         let start = Instant::now();
         black_box(kernel().expect("the input is valid"));
@@ -30,6 +121,40 @@ fn time<T, E: std::fmt::Debug>(name: &str, kernel: impl Fn() -> Result<T, E>) {
     });
     let seconds = best.fold(f64::INFINITY, f64::min);
     println!("{name:40} {seconds:.4} s  {:6.1} M rows/s", f64::from(ROWS) / seconds / 1e6);
+}
+
+/// Text to typed columns: the shapes of lineitem's cells, a comment in quotes.
+fn parse_csv(text: &[u8]) -> KernelResult<usize> {
+    let (money, int) = (DataType::Decimal128(15, 2), DataType::Int64);
+    let types = [int.clone(), int, money.clone(), money, DataType::Date32, DataType::Utf8, DataType::Utf8];
+    let fields = types.map(|kind| Field::new("c", kind, true));
+    let format = CsvFormat {
+        delimiter: b',',
+        quote: Some(b'"'),
+        null_values: vec![Vec::new()],
+        skip_lines: 0,
+        skip_records: 0,
+        max_record: 1 << 20,
+        from_start: true,
+    };
+    let mut parser = CsvParser::new(Arc::new(Schema::new(fields.to_vec())), vec![true; fields.len()], format);
+    let mut rows = 0;
+    for piece in text.chunks(1 << 20) {
+        parser.feed(piece)?;
+        while let Some(batch) = parser.next_batch(65_536)? {
+            rows += black_box(batch).num_rows();
+        }
+    }
+    parser.finish();
+    while let Some(batch) = parser.next_batch(65_536)? {
+        rows += black_box(batch).num_rows();
+    }
+    Ok(rows)
+}
+
+fn csv_text() -> Vec<u8> {
+    let row = |i: u32| format!("{i},{},{}.{:02},0.04,1996-03-13,TRUCK,\"even, {i}\"\n", i / 7, i % 90_000, i % 100);
+    (0..ROWS).map(row).collect::<String>().into_bytes()
 }
 
 /// The shape of TPC-H's lineitem.

@@ -60,4 +60,86 @@ pub enum KernelError {
         /// Digits after the point that the type holds.
         scale: i8,
     },
+    /// COPY in binary has no exact way between these types.
+    #[error("column `{column}` is `{wire}` in COPY and cannot be `{data_type}` in Arrow")]
+    CopyPair {
+        /// The column.
+        column: String,
+        /// How its values lie on the wire.
+        wire: String,
+        /// The Arrow type.
+        data_type: DataType,
+    },
+    /// The stream is no COPY in binary of these columns.
+    #[error("the COPY stream is broken at row {row}: {reason}")]
+    CopyStream {
+        /// Rows that came before.
+        row: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A field of the stream is no value of its type.
+    #[error("column `{column}`, row {row}: `{value}` is no value of `{wire}` in COPY: {reason}")]
+    CopyField {
+        /// The column.
+        column: String,
+        /// Index within the stream.
+        row: usize,
+        /// How the values of the column lie on the wire.
+        wire: String,
+        /// The first bytes of the field, in hexadecimal.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value that the other side does not have.
+    #[error("column `{column}`, row {row}: `{value}` has no place: {reason}")]
+    CopyValue {
+        /// The column.
+        column: String,
+        /// Index within the stream (decoding) or the batch (encoding).
+        row: usize,
+        /// The value, shortened.
+        value: String,
+        /// Why.
+        reason: String,
+    },
+    /// A CSV record has more or fewer fields than there are columns.
+    #[error("row {row} has {fields} fields where {expected} are expected")]
+    CsvRagged {
+        /// Index within the rows of the file.
+        row: usize,
+        /// How many it has.
+        fields: usize,
+        /// How many columns there are.
+        expected: usize,
+    },
+    /// CSV text ends inside quotes.
+    #[error("the text ends inside the quotes of row {row}")]
+    CsvUnclosed {
+        /// Index within the rows of the file.
+        row: usize,
+    },
+    /// A CSV record is longer than the parser was told to take.
+    #[error("row {row} is longer than {max_bytes} bytes")]
+    CsvTooLong {
+        /// Index within the rows of the file.
+        row: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// A batch could not be put together.
+    #[error("{0}")]
+    Arrow(#[source] ArrowError),
+}
+
+impl KernelError {
+    /// The same refusal, its row counted from `rows` rows further back.
+    #[must_use]
+    pub fn after_rows(mut self, rows: usize) -> Self {
+        if let Self::CopyStream { row, .. } | Self::CopyField { row, .. } | Self::CopyValue { row, .. } = &mut self {
+            *row += rows;
+        }
+        self
+    }
 }

@@ -7,7 +7,8 @@ use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
 use crate::canonical as put;
-use crate::row_bytes::{Encoder, encoder, nullable};
+use crate::column::{Encoder, nullable};
+use crate::row_bytes::{append_count, encoder};
 
 pub(crate) fn nested(array: &dyn Array) -> Option<Encoder<'_>> {
     match array.data_type() {
@@ -72,14 +73,14 @@ fn fixed_size_list(array: &dyn Array) -> Option<Encoder<'_>> {
 }
 
 fn put_list(out: &mut Vec<u8>, value: &Encoder<'_>, start: usize, count: usize) {
-    put::put_count(out, put::LIST, count);
+    append_count(out, put::LIST, count);
     (start..start + count).for_each(|i| value(i, out));
 }
 
 fn structure(array: &dyn Array) -> Option<Encoder<'_>> {
     let fields: Vec<_> = array.as_struct().columns().iter().map(|field| encoder(field)).collect::<Option<_>>()?;
     Some(nullable(array, move |i, out| {
-        put::put_count(out, put::STRUCT, fields.len());
+        append_count(out, put::STRUCT, fields.len());
         for field in &fields {
             field(i, out);
         }
@@ -91,7 +92,7 @@ fn map(array: &dyn Array) -> Option<Encoder<'_>> {
     let (key, value, offsets) = (encoder(map.keys())?, encoder(map.values())?, map.value_offsets());
     Some(nullable(array, move |i, out| {
         let (start, end) = (offsets[i].as_usize(), offsets[i + 1].as_usize());
-        put::put_count(out, put::MAP, end - start);
+        append_count(out, put::MAP, end - start);
         for entry in start..end {
             key(entry, out);
             value(entry, out);

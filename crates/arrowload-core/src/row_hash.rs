@@ -6,8 +6,8 @@ use arrow_array::{FixedSizeBinaryArray, RecordBatch};
 use arrow_buffer::Buffer;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::blocks::RowEncoder;
 use crate::error::KernelResult;
-use crate::row_bytes::RowEncoder;
 
 const HASH_BYTES: i32 = 16;
 
