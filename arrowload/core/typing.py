@@ -16,6 +16,13 @@ class SupportsArrowArray(Protocol):
         """The schema and array capsules."""
 
 
+class SupportsArrowSchema(Protocol):
+    """Anything that hands over a schema through the Arrow PyCapsule interface."""
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema capsule."""
+
+
 class SupportsArrowStream(Protocol):
     """Anything that hands over a stream of record batches through the Arrow PyCapsule interface."""
 

@@ -77,7 +77,7 @@ class AdbcSession:
         self._streams.append(stream)
         return stream
 
-    def describe(self, sql: str) -> pa.Schema:
+    def schema_of(self, sql: str) -> pa.Schema:
         """The schema that a query would have; runs nothing."""
         with self._translated(), AdbcStatement(self._connection) as statement:
             statement.set_sql_query(sql)
@@ -103,6 +103,11 @@ class AdbcSession:
             statement.bind_stream(rows)
             count: int = statement.execute_update()
             return count
+
+    def cancel(self) -> None:
+        """From another thread: have the query under way end with an error."""
+        for stream in self._streams:
+            stream.cancel()
 
     def close(self) -> None:
         """End what is running and close the connection; an open transaction is rolled back by the server."""
@@ -157,11 +162,14 @@ class AdbcStream:
             return
         self.is_open = False
         if not self._drained:
-            # A server that is gone takes no cancel; closing ends what is left on this side.
-            with suppress(Error):
-                self._statement.cancel()
+            self.cancel()
         self._reader.close()
         self._statement.close()
+
+    def cancel(self) -> None:
+        """Have the query end with an error; a server that is gone takes no cancel, and needs none."""
+        with suppress(Error):
+            self._statement.cancel()
 
     def __enter__(self) -> AdbcStream:
         return self

@@ -1,4 +1,4 @@
-"""The one door to the compiled kernels: Arrow in, Arrow out, without the GIL.
+"""The one door to the compiled kernels: Arrow in, Arrow out, without the GIL; and to the queue between threads.
 
 `arrowload.kernels.reference` has the same functions in Python, as the oracle of the tests; nothing falls back to it.
 """
@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pyarrow as pa
 
 from arrowload import _rust
+from arrowload._rust import BatchQueue
 
 if TYPE_CHECKING:
-    from arrowload.core.typing import SupportsArrowArray
+    from collections.abc import Sequence
 
-__all__ = ["ContentHash", "content_hash", "numeric_to_decimal", "row_hash"]
+    from arrowload.core.typing import SupportsArrowArray, SupportsArrowSchema
+
+__all__ = [
+    "BatchQueue",
+    "ContentHash",
+    "content_hash",
+    "numeric_to_decimal",
+    "pg_copy_decode",
+    "pg_copy_encode",
+    "row_hash",
+]
 
 
 class ContentHash(NamedTuple):
@@ -91,3 +102,47 @@ def numeric_to_decimal(
         ValueError: No decimal has this precision and scale.
     """
     return pa.array(_rust.numeric_to_decimal(array, precision, scale, on_special=on_special))
+
+
+def pg_copy_decode(
+    data: bytes | bytearray,
+    columns: Sequence[tuple[str, int]],
+    schema: SupportsArrowSchema,
+    *,
+    special: Literal["error", "null"] = "error",
+    infinity: Literal["error", "null"] = "error",
+) -> pa.RecordBatch:
+    """Turn a whole `COPY … TO STDOUT (FORMAT binary)` of Postgres into one batch, exactly.
+
+    Args:
+        data: The `CopyData` messages as the protocol frames them: `d`, i32 length, payload, for each.
+        columns: For each column how it lies on the wire (`int4`, `numeric`, `text[]`, `"char"`, …; enums, varchar and
+            their like are `text`), and the oid of its elements if it is an array.
+        schema: The Arrow types that they become; a list as deep as an array has dimensions.
+        special: What becomes of `NaN`, `Infinity` and `-Infinity` in numerics.
+        infinity: What becomes of infinite dates, timestamps and intervals.
+
+    Raises:
+        DataError: `data` is no such stream, a value has no place in its Arrow type, or no conversion is exact between
+            the types; `context` has `column`, `row` (from 0) and `value` where there are such.
+        ValueError: A name of `columns` is none, or `schema` has another number of columns.
+    """
+    return pa.record_batch(_rust.pg_copy_decode(data, columns, schema, special=special, infinity=infinity))
+
+
+def pg_copy_encode(batch: SupportsArrowArray, columns: Sequence[tuple[str, int]]) -> bytes:
+    """Turn `batch` into a whole stream for `COPY … FROM STDIN (FORMAT binary)` of Postgres, exactly.
+
+    Args:
+        batch: A record batch, or a struct array without nulls.
+        columns: As in `pg_copy_decode`; they say what the server's columns are, which it does not check.
+
+    Returns:
+        Header, rows and trailer, without the protocol's messages.
+
+    Raises:
+        DataError: The server does not have a value, or would take it for another one, or no conversion is exact between
+            the types; `context` has `column`, `row` (from 0) and `value` where there are such.
+        ValueError: A name of `columns` is none, or `batch` has another number of columns.
+    """
+    return _rust.pg_copy_encode(batch, columns)

@@ -143,6 +143,68 @@ def test_row_hash(batch: pa.RecordBatch) -> None:
     assert kernels.row_hash(batch).equals(reference.row_hash(batch))
 
 
+@st.composite
+def long_batches(draw: st.DrawFn) -> pa.RecordBatch:
+    """Batches that fill blocks of 256 rows to the brim, or just not, and begin anywhere in their buffers."""
+    rows = draw(st.sampled_from([255, 256, 257, 511, 512, 513, 800]))
+    columns = []
+    for column in draw(st.lists(plain_arrays(), min_size=1, max_size=6)):
+        start = draw(st.integers(0, 70))
+        order = draw(st.randoms(use_true_random=False))
+        values = column if len(column) else pa.nulls(1, column.type)
+        # `take` has no kernel for views.
+        picked = [values.slice(order.randrange(len(values)), 1) for _ in range(start + rows)]
+        columns.append(pa.concat_arrays(picked).slice(start))
+    return pa.RecordBatch.from_arrays(columns, [f"c{i}" for i in range(len(columns))])
+
+
+@settings(patient, max_examples=60)
+@given(long_batches())
+def test_row_hash_across_blocks(batch: pa.RecordBatch) -> None:
+    """Rows hash alike wherever they stand in a block, with nulls or without."""
+    assert kernels.row_hash(batch).equals(reference.row_hash(batch))
+
+
+@settings(patient, max_examples=25)
+@given(st.lists(st.sampled_from([0, 1, 15, 16, 17, 31, 32, 33, 127, 128, 3_000, 100_000, 300_000]), max_size=400))
+def test_row_hash_of_rows_of_any_size(lengths: list[int]) -> None:
+    """Rows larger than a block, among small ones, in every layout of text."""
+    texts = pa.array([chr(97 + i % 26) * length for i, length in enumerate(lengths)], pa.string())
+    layouts = [texts, texts.cast(pa.string_view()), texts.dictionary_encode()]
+    lists = pa.ListArray.from_arrays(pa.array(range(len(lengths) + 1), pa.int32()), texts)
+    numbers = pa.arange(0, len(lengths))
+
+    for column in [*layouts, lists]:
+        batch = pa.RecordBatch.from_arrays([numbers, column, numbers], ["a", "b", "c"])
+        assert kernels.row_hash(batch).equals(reference.row_hash(batch))
+
+
+def decimals_near_powers() -> Strategy:
+    """Coefficients around the limits of 64 and 128 bits, and with as many zeros at the end as fit."""
+    edges = [2**63, 2**64, 2**127 - 1, *(10**n for n in range(38))]
+    near = st.builds(
+        lambda edge, off, sign: sign * (edge + off),
+        st.sampled_from(edges),
+        st.integers(-1, 1),
+        st.sampled_from([-1, 1]),
+    )
+    zeros = st.builds(
+        lambda digits, n: int(str(digits) + "0" * (n - len(str(digits)))) if n > len(str(digits)) else digits,
+        st.integers(1, 10**20),
+        st.integers(1, 38),
+    )
+    return (near | zeros).filter(lambda value: abs(value) < 10**38)
+
+
+@patient
+@given(st.lists(st.none() | decimals_near_powers(), min_size=1, max_size=40), st.integers(0, 38))
+def test_row_hash_of_decimals(coefficients: list[int | None], scale: int) -> None:
+    """Zeros after the point go, in 64 bits and beyond."""
+    for kind in (pa.decimal128(38, scale), pa.decimal256(40, scale)):
+        batch = pa.RecordBatch.from_arrays([reference.decimals(kind, coefficients)], ["d"])
+        assert kernels.row_hash(batch).equals(reference.row_hash(batch))
+
+
 @patient
 @given(batches(), st.data())
 def test_content_hash_of_parts(batch: pa.RecordBatch, data: st.DataObject) -> None:

@@ -1,15 +1,17 @@
 //! Arrow arrays across the Python boundary by the Arrow `PyCapsule` interface, without copying.
 //!
 //! `pyo3-arrow` does this and much more; it follows arrow-rs a major version behind and brings numpy and a time zone
-//! database along, so the two conversions that the kernels need are here.
+//! database along, so the few conversions that the kernels and streams need are here.
 
 use std::ffi::CStr;
+use std::sync::{Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
-use arrow_schema::DataType;
-use pyo3::exceptions::PyTypeError;
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, make_array};
+use arrow_schema::{DataType, Schema, SchemaRef};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -17,6 +19,7 @@ use crate::error::unreadable;
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
+const STREAM: &CStr = c"arrow_array_stream";
 
 type Capsules<'py> = (Bound<'py, PyCapsule>, Bound<'py, PyCapsule>);
 
@@ -65,4 +68,71 @@ pub(crate) fn import_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
         return Err(PyTypeError::new_err("a record batch, or a struct array without nulls, is expected"));
     }
     Ok(array.as_struct().into())
+}
+
+/// A schema from any object with `__arrow_c_schema__`.
+pub(crate) fn import_schema(object: &Bound<'_, PyAny>) -> PyResult<Schema> {
+    let capsule: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_schema__")?.extract()?;
+    let schema = capsule.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
+    // SAFETY: a capsule of this name holds a valid ArrowSchema, which lives as long as the capsule.
+    Schema::try_from(unsafe { schema.as_ref() }).map_err(unreadable)
+}
+
+/// The batches of any object with `__arrow_c_stream__`; pulling needs no GIL, unless the object's own code takes it.
+pub(crate) fn import_stream(object: &Bound<'_, PyAny>) -> PyResult<impl RecordBatchReader + Send + use<>> {
+    let capsule: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_stream__")?.extract()?;
+    let stream = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: a capsule of this name holds a valid ArrowArrayStream; `from_raw` takes it over and marks it released.
+    let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
+    RecordBatchStreamReader::try_new(stream).map_err(unreadable)
+}
+
+/// The capsule of a schema.
+pub(crate) fn export_schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowSchema::try_from(schema).map_err(unreadable)?, SCHEMA)
+}
+
+/// The capsule of a stream that is produced without the GIL.
+pub(crate) fn export_stream(
+    py: Python<'_>,
+    reader: Box<dyn RecordBatchReader + Send>,
+) -> PyResult<Bound<'_, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), STREAM)
+}
+
+/// Record batches on their way out, to one reader of `__arrow_c_stream__`, which pulls them without the GIL.
+#[pyclass(frozen, module = "arrowload._rust")]
+pub(crate) struct ArrowStream {
+    schema: SchemaRef,
+    reader: Mutex<Option<Box<dyn RecordBatchReader + Send>>>,
+}
+
+impl ArrowStream {
+    #[expect(dead_code, reason = "the decoders of streams will hand over their rows so")]
+    pub(crate) fn new(reader: Box<dyn RecordBatchReader + Send>) -> Self {
+        Self { schema: reader.schema(), reader: Mutex::new(Some(reader)) }
+    }
+}
+
+#[pymethods]
+impl ArrowStream {
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        export_schema(py, &self.schema)
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let _ = requested_schema; // the interface lets a producer keep its own type
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        export_stream(py, reader.ok_or_else(taken)?)
+    }
+}
+
+/// The refusal of a second reader.
+pub(crate) fn taken() -> PyErr {
+    PyValueError::new_err("the stream has a reader already, and its rows come once")
 }

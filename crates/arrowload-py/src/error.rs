@@ -48,7 +48,27 @@ fn context<'py>(py: Python<'py>, error: &KernelError) -> PyResult<Bound<'py, PyD
             context.set_item("precision", precision)?;
             context.set_item("scale", scale)?;
         }
-        KernelError::NotText { .. } | KernelError::InvalidDecimalType { .. } => {}
+        KernelError::CopyPair { column, wire, data_type } => {
+            context.set_item("column", column)?;
+            context.set_item("wire", wire)?;
+            context.set_item("type", data_type.to_string())?;
+        }
+        KernelError::CopyField { column, row, value, .. } | KernelError::CopyValue { column, row, value, .. } => {
+            context.set_item("column", column)?;
+            context.set_item("row", row)?;
+            context.set_item("value", value)?;
+        }
+        KernelError::CsvRagged { row, fields, expected } => {
+            context.set_item("row", row)?;
+            context.set_item("fields", fields)?;
+            context.set_item("expected", expected)?;
+        }
+        KernelError::CopyStream { row, .. }
+        | KernelError::CsvUnclosed { row }
+        | KernelError::CsvTooLong { row, .. } => {
+            context.set_item("row", row)?;
+        }
+        KernelError::NotText { .. } | KernelError::InvalidDecimalType { .. } | KernelError::Arrow(_) => {}
     }
     Ok(context)
 }
@@ -60,6 +80,11 @@ fn hint(error: &KernelError) -> Option<&'static str> {
             Some("declare a decimal with more digits, or correct the value at the source")
         }
         KernelError::Special { .. } => Some("let such values become NULL, or read the column as text"),
+        KernelError::CopyPair { .. } => Some("read or write the column as text, or by another driver"),
+        KernelError::CopyStream { .. } | KernelError::CopyField { .. } => {
+            Some("the table may have been altered meanwhile; run again")
+        }
+        KernelError::CopyValue { .. } => Some("leave such rows out with `filter`, or declare the column as `text`"),
         _ => None,
     }
 }

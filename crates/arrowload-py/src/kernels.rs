@@ -32,14 +32,17 @@ pub(crate) fn numeric_to_decimal(
     scale: i8,
     on_special: &str,
 ) -> PyResult<ArrowArray> {
-    let on_special = match on_special {
-        "error" => OnSpecial::Error,
-        "null" => OnSpecial::Null,
-        other => {
-            return Err(PyValueError::new_err(format!("`{other}` is neither `error` nor `null`")));
-        }
-    };
+    let on_special = special(on_special)?;
     let array = import_array(array)?;
     let decimals = py.detach(|| arrowload_core::numeric_to_decimal(&array, precision, scale, on_special));
     decimals.map(ArrowArray::new).map_err(|error| to_py(py, &error))
+}
+
+/// What `error` and `null` stand for.
+pub(crate) fn special(word: &str) -> PyResult<OnSpecial> {
+    match word {
+        "error" => Ok(OnSpecial::Error),
+        "null" => Ok(OnSpecial::Null),
+        other => Err(PyValueError::new_err(format!("`{other}` is neither `error` nor `null`"))),
+    }
 }
