@@ -11,6 +11,7 @@ import pyarrow as pa
 from arrowload.core.state import State
 from arrowload.engine.engine import Engine
 from arrowload.engine.job import opened
+from arrowload.engine.splits import choose_splits
 from arrowload.engine.transfer import Transfer
 from arrowload.models.loader import RecipeLoader
 from arrowload.models.recipe import Recipe
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from arrowload.engine.events import Subscriber
-    from arrowload.engine.job import Job
     from arrowload.engine.report import RunReport
     from arrowload.planning.plan import LoadPlan
 
@@ -90,7 +90,7 @@ def preview(
     vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
 ) -> pa.Table:
     """The first `n` rows that the recipe's source and steps give."""
-    batches = _batches(load_recipe(recipe, vars))
+    batches = _batches(load_recipe(recipe, vars), parallelism=1)
     schema = next(batches)
     taken: list[pa.RecordBatch] = []
     rows = 0
@@ -128,25 +128,29 @@ def validate(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> LoadP
         return job.check()
 
 
-def _batches(recipe: Recipe) -> Generator[Any]:
-    """The output schema, then the batches; gives back connections when it is closed."""
+def _batches(recipe: Recipe, parallelism: int | None = None) -> Generator[Any]:
+    """The output schema, then the batches; gives back connections when it is closed.
+
+    Args:
+        recipe: What is read.
+        parallelism: In the place of the recipe's.
+    """
     with opened(recipe) as job, job.source.snapshot(State()) as snapshot:
         pipeline = job.pipeline.bind(snapshot.schema)
-        transfer = _transfer(job, snapshot, pipeline)
+        transfer = Transfer(
+            snapshot=snapshot,
+            pipeline=pipeline,
+            splits=choose_splits(snapshot, parallelism or recipe.runtime.parallelism),
+            schema=pipeline.output_schema,
+            batch_size=recipe.runtime.batch_size,
+            max_memory=int(recipe.runtime.max_memory),
+        )
         try:
             yield pipeline.output_schema
             yield from transfer.stream()
+        except Exception as exc:
+            if transfer.error is not None:
+                raise transfer.error from exc
+            raise
         finally:
             transfer.close()
-
-
-def _transfer(job: Job, snapshot: Any, pipeline: Any) -> Transfer:
-    runtime = job.recipe.runtime
-    return Transfer(
-        snapshot=snapshot,
-        pipeline=pipeline,
-        schema=pipeline.output_schema,
-        batch_size=runtime.batch_size,
-        parallelism=runtime.parallelism,
-        max_memory=int(runtime.max_memory),
-    )

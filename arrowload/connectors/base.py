@@ -17,7 +17,7 @@ import pyarrow as pa
 from arrowload.core.typing import WriteMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from arrowload.core.batch import Batch
@@ -28,6 +28,11 @@ ORDINAL_COLUMN: Final = "_arrowload_ordinal"
 CURSOR_COLUMN: Final = "_arrowload_cursor"
 # Row hashes that one load leaves for the next, and how many rows have each.
 SEEN_SCHEMA: Final = pa.schema([pa.field("row_hash", pa.binary(16)), pa.field("n", pa.int64())])
+
+# Rows on their way from one server to another of its kind: as they lie on the wire, with what they are.
+RELAY_SCHEMA: Final = pa.schema(
+    [pa.field("rows", pa.int64()), pa.field("content_hash", pa.binary(16)), pa.field("data", pa.large_binary())]
+)
 
 
 @runtime_checkable
@@ -90,6 +95,52 @@ class Snapshot(Protocol):
 
         Splits are read by several threads at once, and a reader may be closed half way.
         """
+
+
+@runtime_checkable
+class CancellableSnapshot(Protocol):
+    """A snapshot, besides, whose readers can be told to end while they wait for a slow server."""
+
+    def cancel(self) -> None:
+        """Make every reader that `read_split` gave end at once, also one that waits; nothing more will be read.
+
+        Called from another thread than the readers', when a load ends before its rows do. What a reader raises then is
+        not looked at; the snapshot is closed next.
+        """
+
+
+class RelayFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows lie on a server's wire, so that another can tell whether it takes them as they are.
+
+    Attributes:
+        protocol: Of the wire: `postgres copy binary`.
+        columns: Name, type on the wire, and the modifier that its values keep to, empty for none.
+    """
+
+    protocol: str
+    columns: tuple[tuple[str, str, str], ...]
+
+
+@runtime_checkable
+class RelaySnapshot(Protocol):
+    """A snapshot, besides, that can hand over rows as they lie on the wire.
+
+    Attributes:
+        relay_format: None when these rows cannot be passed on as they are.
+    """
+
+    relay_format: RelayFormat | None
+
+    def read_relay(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The rows of one split, of `RELAY_SCHEMA`, one record for each piece of the stream."""
+
+
+@runtime_checkable
+class RelayDestination(Protocol):
+    """A destination, besides, whose writers take a stream of `RELAY_SCHEMA`."""
+
+    def takes_relay(self, relay: RelayFormat) -> bool:
+        """Whether the target that was asked for last stores such rows as the values that they are."""
 
 
 @runtime_checkable

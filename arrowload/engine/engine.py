@@ -27,13 +27,14 @@ from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
     from arrowload.connectors.base import LoadWriter, Snapshot
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
+    from arrowload.planning.capabilities import Split
     from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
@@ -56,6 +57,7 @@ class Engine:
         self._reading = ExitStack()
         self._attempt = ExitStack()
         self._snapshot: Snapshot | None = None
+        self._splits: Sequence[Split] = ()
         self._pipeline: BoundPipeline | None = None
         self._plan: LoadPlan | None = None
         self._writer: LoadWriter | None = None
@@ -172,7 +174,8 @@ class Engine:
         if unknown:
             self._plan = self._job.plan_nothing(window)
         else:
-            self._plan, self._pipeline = self._job.plan_window(snapshot.schema, window)
+            self._splits = self._job.splits(snapshot)
+            self._plan, self._pipeline = self._job.plan_snapshot(snapshot, self._splits)
         self._snapshot = snapshot
         self._emit(WindowPlanned(self._plan))
         return protocol.Planned(empty=window.empty, unknown=unknown, lower=window.lower, upper=window.upper)
@@ -263,7 +266,8 @@ class Engine:
             cursor_column=self._cursor_column() if self._job.merge_keys else None,
             seen=self._seen,
             batch_size=runtime.batch_size,
-            parallelism=runtime.parallelism,
+            splits=self._splits,
+            relayed=self._plan is not None and self._plan.relayed,
             max_memory=int(runtime.max_memory),
             notify=self._batch_moved,
         )

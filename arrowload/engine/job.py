@@ -5,24 +5,36 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
-from arrowload.connectors.base import Destination, MemoryBound, SnapshotSource, Source, TransactionalDestination
+from arrowload.connectors.base import (
+    Destination,
+    MemoryBound,
+    RelayDestination,
+    RelaySnapshot,
+    SnapshotSource,
+    Source,
+    TransactionalDestination,
+)
 from arrowload.connectors.registry import get_destination, get_source
 from arrowload.core.casting import check_batch_cast
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
+from arrowload.engine.splits import choose_splits
 from arrowload.planning.capabilities import Window
 from arrowload.planning.planner import build_plan, check_destination
 from arrowload.transforms.pipeline import TransformPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from arrowload.connectors.base import Snapshot
     from arrowload.core.typing import WriteMode
     from arrowload.models.recipe import Recipe
+    from arrowload.planning.capabilities import Split
     from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
@@ -77,7 +89,28 @@ class Job:
     def plan(self) -> LoadPlan:
         """The plan of the run that would start now; changes nothing."""
         with self.source.snapshot(self.state()) as snapshot:
-            return self.plan_window(snapshot.schema, snapshot.window)[0]
+            return self.plan_snapshot(snapshot, self.splits(snapshot))[0]
+
+    def splits(self, snapshot: Snapshot) -> Sequence[Split]:
+        """The parts of a snapshot that are read side by side."""
+        return choose_splits(snapshot, self.recipe.runtime.parallelism)
+
+    def plan_snapshot(self, snapshot: Snapshot, splits: Sequence[Split]) -> tuple[LoadPlan, BoundPipeline]:
+        """The plan for the rows of a snapshot, and the pipeline bound to them."""
+        plan, pipeline = self.plan_window(snapshot.schema, snapshot.window)
+        relayed = self._is_relayed(snapshot, plan)
+        return msgspec.structs.replace(plan, splits=tuple(split.what for split in splits), relayed=relayed), pipeline
+
+    def _is_relayed(self, snapshot: Snapshot, plan: LoadPlan) -> bool:
+        """Whether rows can pass as they lie on the wire: none is changed, dropped, or told from another."""
+        untouched = not plan.steps and not plan.merge_keys and snapshot.overlap is None
+        return (
+            untouched
+            and isinstance(snapshot, RelaySnapshot)
+            and snapshot.relay_format is not None
+            and isinstance(self.destination, RelayDestination)
+            and self.destination.takes_relay(snapshot.relay_format)
+        )
 
     def plan_window(self, input_schema: pa.Schema, window: Window) -> tuple[LoadPlan, BoundPipeline]:
         """The plan for rows of `input_schema`, and the pipeline bound to them."""

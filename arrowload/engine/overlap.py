@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload import kernels
 from arrowload.core.exceptions import StateError
+from arrowload.core.lazy import compute as pc
 
 if TYPE_CHECKING:
     from arrowload.connectors.base import Overlap

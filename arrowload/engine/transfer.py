@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload import kernels
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
+from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, RELAY_SCHEMA, CancellableSnapshot, RelaySnapshot
 from arrowload.core.casting import cast_batch_exact
 from arrowload.core.exceptions import DataError, TransformError
+from arrowload.core.lazy import compute as pc
 from arrowload.core.schema import fingerprint
 from arrowload.engine.events import RowsMoved
 from arrowload.engine.protocol import Tally
-from arrowload.engine.queue import BatchQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from arrowload.connectors.base import Snapshot
     from arrowload.engine.overlap import SeenRows
@@ -33,6 +33,8 @@ _HASH_MODULUS: Final = 2**128
 _ROWS_OF_SPLIT: Final = 2**40
 # Of `max_memory`, what batches between reading and writing may take; the rest is the drivers' and the engines'.
 _QUEUE_SHARE: Final = 16
+# What is relayed comes and goes in pieces of half a mebibyte, and more of them in between bring nothing.
+_RELAY_BYTES: Final = 2 * 2**20
 
 
 @dataclass
@@ -53,33 +55,39 @@ class Transfer:
 
     Attributes:
         snapshot, pipeline: Where rows come from, and what becomes of them.
+        splits: The parts of the snapshot, each read on a thread of its own.
+        relayed: Rows are passed on as they lie on the wire; nothing but their count and their hash is looked at.
         schema: What the destination wants to be handed.
         merge_keys: Columns that must not be NULL; with any, each row carries its ordinal, and its cursor if it has one.
         cursor_column: The source's cursor column, None without one.
         seen: Finds rows that an earlier load has committed; None where windows share none.
-        batch_size, parallelism, max_memory: As in `runtime:`.
-        notify: Told of each batch.
+        batch_size, max_memory: As in `runtime:`.
+        notify: Told of each batch, on the thread that read it and one at a time.
     """
 
     snapshot: Snapshot
     pipeline: BoundPipeline
+    splits: Sequence[Split]
     schema: pa.Schema
+    relayed: bool = False
     merge_keys: tuple[str, ...] = ()
     cursor_column: str | None = None
     seen: SeenRows | None = None
     batch_size: int = 65_536
-    parallelism: int = 1
     max_memory: int = 2**29
     notify: Callable[[RowsMoved], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _queue: BatchQueue | None = None
+    _reading: int = 0
+    _queue: kernels.BatchQueue | None = None
     _error: BaseException | None = None
 
     @property
     def stream_schema(self) -> pa.Schema:
         """`schema`, with the columns that a merge orders rows by."""
+        if self.relayed:
+            return RELAY_SCHEMA
         fields = list(self.schema)
         if self.merge_keys and self.cursor_column is not None:
             fields.append(pa.field(CURSOR_COLUMN, self.snapshot.schema.field(self.cursor_column).type))
@@ -89,26 +97,38 @@ class Transfer:
 
     @property
     def error(self) -> BaseException | None:
-        """The error that ended the stream; what the consumer raised then is only its echo through a driver."""
-        return self._error
+        """The error that ended the stream; what the consumer raised then is only its echo through Arrow or a driver.
+
+        It may be a KeyboardInterrupt, which came while the consumer waited for rows.
+        """
+        interruption = self._queue.interruption if self._queue is not None else None
+        return interruption or self._error
 
     def stream(self) -> pa.RecordBatchReader:
-        """The rows, ready for the destination; reading begins now, on threads of its own."""
-        splits = deque(self.snapshot.splits(self.parallelism))
-        workers = max(1, min(self.parallelism, len(splits)))
-        self._queue = BatchQueue(producers=workers, max_bytes=self.max_memory // _QUEUE_SHARE)
+        """The rows, ready for the destination; reading begins now, on threads of its own.
+
+        Pulling needs no GIL: DuckDB, Polars and pyarrow work while Python threads read.
+        """
+        splits = deque(self.splits)
+        workers = max(1, len(splits))
+        max_bytes = _RELAY_BYTES if self.relayed else self.max_memory // _QUEUE_SHARE
+        self._queue = kernels.BatchQueue(self.stream_schema, producers=workers, max_bytes=max_bytes)
+        reader = pa.RecordBatchReader.from_stream(self._queue)
+        self._reading = workers
         self._threads = [
             threading.Thread(target=self._work, args=(splits, self._queue), name=f"arrowload-reader-{n}", daemon=True)
             for n in range(workers)
         ]
         for thread in self._threads:
             thread.start()
-        return pa.RecordBatchReader.from_batches(self.stream_schema, self._handed_over(self._queue))
+        return reader
 
     def close(self) -> None:
-        """Stop reading and wait until every thread has ended."""
+        """Stop reading and wait until every thread has ended; a snapshot that can be cancelled is."""
         if self._queue is not None:
             self._queue.close()
+        if self._reading and isinstance(self.snapshot, CancellableSnapshot):
+            self.snapshot.cancel()
         for thread in self._threads:
             thread.join()
 
@@ -124,19 +144,47 @@ class Transfer:
             schema_fingerprint=fingerprint(self.schema),
         )
 
-    def _work(self, splits: deque[Split], queue: BatchQueue) -> None:
+    def _work(self, splits: deque[Split], queue: kernels.BatchQueue) -> None:
+        failure: BaseException | None = None
         try:
-            for split in _taken(splits):
-                for batch in self._prepared(split):
+            self._read(splits, queue)
+        except BaseException as exc:  # noqa: BLE001 - the engine raises it; Polars' panics are no Exceptions
+            failure = exc
+        with self._lock:
+            self._error = self._error or failure
+            self._reading -= 1
+        queue.finish(None if failure is None else str(failure) or type(failure).__name__)
+
+    def _read(self, splits: deque[Split], queue: kernels.BatchQueue) -> None:
+        """Put every row of `splits` into `queue`, until no more are wanted."""
+        for split in _taken(splits):
+            with closing(self._passed_on(split) if self.relayed else self._prepared(split)) as batches:
+                for batch, rows in batches:
                     if not queue.put(batch):
                         return
-        except BaseException as exc:  # noqa: BLE001 - the consumer raises it; Polars' panics are no Exceptions
-            queue.finish(exc)
-        else:
-            queue.finish()
+                    self._handed_over(rows)
 
-    def _prepared(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The rows of one split as the destination wants them."""
+    def _handed_over(self, rows: int) -> None:
+        counts = self.counts
+        with self._lock:
+            counts.rows_staged += rows
+            self.notify(RowsMoved(counts.rows_read, counts.rows_staged, counts.bytes_read))
+
+    def _passed_on(self, split: Split) -> Generator[tuple[pa.RecordBatch, int]]:
+        """The rows of one split as they lie on the wire, and how many they are."""
+        if not isinstance(self.snapshot, RelaySnapshot):
+            raise TypeError("the snapshot cannot hand over rows as they lie on the wire")
+        for piece in self.snapshot.read_relay(split):
+            rows = piece.column("rows")[0].as_py()
+            digest = int.from_bytes(piece.column("content_hash")[0].as_py(), "little")
+            with self._lock:
+                self.counts.rows_read += rows
+                self.counts.bytes_read += piece.nbytes
+                self.counts.content_hash = (self.counts.content_hash + digest) % _HASH_MODULUS
+            yield piece, rows
+
+    def _prepared(self, split: Split) -> Generator[tuple[pa.RecordBatch, int]]:
+        """The rows of one split as the destination wants them, and how many they are."""
         first_row = 1  # as people count
         with self.snapshot.read_split(split, batch_size=self.batch_size) as reader:
             for batch in reader:
@@ -144,7 +192,7 @@ class Transfer:
                     prepared = self._prepare(batch, first_row, split.index)
                     first_row += batch.num_rows
                     if prepared.num_rows:
-                        yield prepared
+                        yield prepared, prepared.num_rows
 
     def _prepare(self, batch: pa.RecordBatch, first_row: int, split: int) -> pa.RecordBatch:
         new = batch
@@ -164,7 +212,7 @@ class Transfer:
         if self.merge_keys:
             # Splits are in the order of the rows, and this is the row's place in it, whichever is read first.
             start = split * _ROWS_OF_SPLIT + first_row
-            out = out.append_column(ORDINAL_COLUMN, pa.array(range(start, start + out.num_rows), pa.int64()))
+            out = out.append_column(ORDINAL_COLUMN, pa.arange(start, start + out.num_rows))
         return out
 
     def _as_stored(self, transformed: Transformed, first_row: int) -> pa.RecordBatch:
@@ -197,21 +245,6 @@ class Transfer:
             counts.rows_seen_before += read.num_rows - new.num_rows
             counts.rows_filtered += new.num_rows - rows
             counts.content_hash = (counts.content_hash + digest) % _HASH_MODULUS
-
-    def _handed_over(self, queue: BatchQueue) -> Iterator[pa.RecordBatch]:
-        """What the destination pulls: batches in the order in which they are ready."""
-        try:
-            for batch in queue:
-                self.counts.rows_staged += batch.num_rows
-                self.notify(RowsMoved(self.counts.rows_read, self.counts.rows_staged, self.counts.bytes_read))
-                yield batch
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
-            self._error = exc
-            raise
-        finally:
-            queue.close()
 
 
 def _taken(splits: deque[Split]) -> Iterator[Split]:

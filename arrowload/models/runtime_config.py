@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,7 +24,10 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How a load runs; every field has a default, so a recipe may leave the section out."""
 
     batch_size: Annotated[int, msgspec.Meta(ge=1, description="Rows per record batch.")] = 65_536
-    parallelism: Annotated[int, msgspec.Meta(ge=1, description="Splits read at once.")] = 1
+    parallelism: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | Literal["auto"],
+        msgspec.Meta(description="Splits read at once. auto: one a core, where there is enough to read."),
+    ] = "auto"
     max_memory: Annotated[ByteSize, msgspec.Meta(description="Bound for queues and engines, in bytes.")] = (
         ByteSize.parse("512MiB")
     )

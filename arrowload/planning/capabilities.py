@@ -37,6 +37,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         empty: Nothing is there to load.
         statements: What will be read: the SQL with its bounds, or the files.
         lower, upper: The bounds as text, None where open.
+        bytes: About how much there is to read; None when nobody knows.
         notes: What a person should know, one sentence each: rows left out for a NULL cursor, a cursor that fell.
     """
 
@@ -45,14 +46,22 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[str, ...] = ()
     lower: str | None = None
     upper: str | None = None
+    bytes: int | None = None
     notes: tuple[str, ...] = ()
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a window that can be read by itself; `spec` is the source's own, plain data."""
+    """A part of a window that can be read by itself.
+
+    Attributes:
+        index: Its place in the order of the rows.
+        spec: The source's own, plain data.
+        what: The part, for people: `blocks 0 to 56 419`, the name of a file.
+    """
 
     index: int
     spec: dict[str, object]
+    what: str = "all rows"
 
 
 class DestinationCapabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from arrowload.planning.plan import LoadPlan
 
 
+_RELAYED: Final = "as rows lie on the wire, not encoded again; decoded beside, to be checked and hashed for the ledger"
+
+
 def explain_text(plan: LoadPlan) -> str:
     """The plan in lines of text, without colour."""
     target = plan.target
@@ -25,8 +28,10 @@ def explain_text(plan: LoadPlan) -> str:
         f"route        {plan.source.route}: {plan.source.route_reason}",
         *_listed("reads", plan.window.statements),
         f"window       {_window(plan)}",
+        *_listed("splits", plan.splits),
         *_listed("rows read", _columns(plan.input_schema)),
         *_listed("steps", plan.steps or ("none",)),
+        *_listed("passed on", (_RELAYED,) if plan.relayed else ()),
         *_listed("rows out", _columns(plan.output_schema)),
     ]
     if target is not None:
@@ -40,7 +45,7 @@ def explain_text(plan: LoadPlan) -> str:
             f"delivery     {plan.delivery}: {plan.delivery_reason}",
         ]
     lines.append(
-        f"runtime      batches of {plan.batch_size} rows, {plan.parallelism} splits at once,"
+        f"runtime      batches of {plan.batch_size} rows, {_at_once(plan)} at once,"
         f" at most {plan.max_memory // 2**20} MiB"
     )
     lines += _listed("note", plan.notes)
@@ -59,6 +64,11 @@ def _window(plan: LoadPlan) -> str:
         return "all rows"
     bounds = f"from {window.lower or 'the beginning'} to {window.upper or 'the end'}"
     return f"{window.strategy}, {bounds}{', nothing new' if window.empty else ''}"
+
+
+def _at_once(plan: LoadPlan) -> str:
+    n = len(plan.splits) or plan.parallelism
+    return f"{n} split" if n == 1 else f"{n} splits"
 
 
 def _columns(schema: pa.Schema) -> list[str]:

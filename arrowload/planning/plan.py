@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
@@ -23,6 +23,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         target: Where and how they are stored; None for a recipe that is only read.
         write_mode, merge_keys: How they are applied.
         delivery, delivery_reason: The level that this recipe gets, and why.
+        splits: What is read at once, one line each; none when the window is empty or was not opened.
+        relayed: Rows are passed on as they lie on the wire.
         batch_size, parallelism, max_memory: Rows, splits in flight, bytes.
         notes: What a person should know, one sentence each.
     """
@@ -39,8 +41,10 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery
     delivery_reason: str
     batch_size: int
-    parallelism: int
+    parallelism: int | Literal["auto"]
     max_memory: int
+    splits: tuple[str, ...] = ()
+    relayed: bool = False
     notes: tuple[str, ...] = ()
 
     def to_msgpack(self) -> bytes:
