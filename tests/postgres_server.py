@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Ports above 32768 may be held by outgoing connections.
 _PORTS = range(20_000, 32_000)
@@ -55,12 +55,18 @@ class PostgresServer:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, bindir: Path, port: int) -> None:
+    def __init__(self, folder: Path, bindir: Path, port: int, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.socket_dir = folder
         self.port = port
         self._bindir = bindir
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._databases = 0
+
+    @property
+    def bindir(self) -> Path:
+        """Where its programs are, `psql` among them."""
+        return self._bindir
 
     def dsn(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None) -> str:
         """The URI of one of its databases."""
@@ -76,7 +82,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers; it is running already after `running_postgres`."""
-        options = " ".join(f"-c {key}={value}" for key, value in _SETTINGS.items())
+        options = " ".join(f"-c {key}={value}" for key, value in self._settings.items())
         self._pg_ctl("-l", str(self.folder / "log"), "-o", f"-p {self.port} -k {self.socket_dir} {options}", "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -139,8 +145,12 @@ class PostgresDatabase:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Start a server in a temporary folder, and stop and remove it at the end, whatever the end is."""
+def running_postgres(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+    """Start a server in a temporary folder, and stop and remove it at the end, whatever the end is.
+
+    Args:
+        settings: Server settings that go before those of the tests.
+    """
     folder = Path(tempfile.mkdtemp(prefix="arrowload-pg-"))
     _give_to_server_user(folder)
     bindir = _binaries(folder)
@@ -155,7 +165,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         initdb = [bindir / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
         run_as_server_user([*initdb, "--locale=C.UTF-8", "--no-sync"], folder)
         (folder / "data" / "pg_hba.conf").write_text(_HBA)
-        yield _start_on_a_free_port(folder, bindir)
+        yield _start_on_a_free_port(folder, bindir, settings)
     finally:
         watchdog.communicate()
 
@@ -168,9 +178,9 @@ def run_as_server_user(command: list[Any], folder: Path) -> None:
         raise RuntimeError(f"{command} failed:\n{(folder / 'commands.log').read_text(errors='replace')}")
 
 
-def _start_on_a_free_port(folder: Path, bindir: Path) -> PostgresServer:
+def _start_on_a_free_port(folder: Path, bindir: Path, settings: Mapping[str, str] | None) -> PostgresServer:
     for attempt in range(10):
-        server = PostgresServer(folder, bindir, _free_port())
+        server = PostgresServer(folder, bindir, _free_port(), settings)
         try:
             server.start()
         except RuntimeError:

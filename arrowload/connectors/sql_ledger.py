@@ -16,7 +16,7 @@ from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 LEDGER_SCHEMA: Final = "_arrowload"
 
-_TABLES: Final = {
+TABLES: Final = {
     "fence": (
         "pipeline_id text PRIMARY KEY, recipe text NOT NULL, target text NOT NULL, epoch bigint NOT NULL,"
         " owner text NOT NULL, UNIQUE (recipe, target)"
@@ -63,14 +63,14 @@ class SqlLedger:
         """Whether the ledger is there, whole."""
         found = self._session.execute(
             f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {quote_literal(LEDGER_SCHEMA)}"
-            f" AND table_name IN ({', '.join(map(quote_literal, _TABLES))})"
+            f" AND table_name IN ({', '.join(map(quote_literal, TABLES))})"
         )
-        return int(found[0][0]) == len(_TABLES)
+        return int(found[0][0]) == len(TABLES)
 
     def create(self) -> None:
         """Make the ledger where it is not there."""
         self._session.execute(f"CREATE SCHEMA IF NOT EXISTS {LEDGER_SCHEMA}")
-        for name, columns in _TABLES.items():
+        for name, columns in TABLES.items():
             self._session.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER_SCHEMA}.{name} ({columns})")
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
@@ -102,9 +102,11 @@ class SqlLedger:
         )
         if raised:
             return
-        if held := self._fences(key):
+        # One look, for two would see what commits between them as somebody else's.
+        found = self._fences(f"{key} OR (recipe = {_literal(recipe)} AND target = {_literal(self._target)})")
+        if held := [fence for fence in found if fence[0] == pipeline_id]:
             raise _taken_over(recipe, int(held[0][2]), str(held[0][3]))
-        if self._fences(f"recipe = {_literal(recipe)} AND target = {_literal(self._target)}"):
+        if found:
             raise another_pipeline(recipe)
         values = (pipeline_id, recipe, self._target, epoch, owner)
         self._session.execute(f"INSERT INTO {LEDGER_SCHEMA}.fence VALUES ({', '.join(map(_literal, values))})")

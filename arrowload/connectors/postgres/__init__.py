@@ -1,4 +1,4 @@
-"""Postgres databases, through ADBC: COPY in binary, both ways."""
+"""Postgres databases, by COPY in binary, both ways."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from arrowload.connectors.registry import register_destination, register_source
 
 if TYPE_CHECKING:
     from arrowload.connectors.postgres.destination import PostgresDestination
+    from arrowload.connectors.postgres.session import Session
     from arrowload.connectors.postgres.source import PostgresSource
-    from arrowload.io.adbc import AdbcSession
 
 
 @register_source("postgres", config=PostgresSourceConfig)
-def create_postgres_source(config: PostgresSourceConfig, connection: AdbcSession | None = None) -> PostgresSource:
+def create_postgres_source(config: PostgresSourceConfig, connection: Session | None = None) -> PostgresSource:
     """A table or query of a Postgres database."""
     from arrowload.connectors.postgres.source import PostgresSource
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from arrowload.connectors.postgres.types import PgType, TypeRow, resolve_type
 from arrowload.core.exceptions import ConnectorError, RecipeError
-from arrowload.io.sql import quote_identifier, quote_literal
+from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arrowload.io.adbc import AdbcSession
+    from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
 
 _TABLES_LOOKED_AT = 5_000
@@ -63,7 +63,7 @@ class Relation:
         return next((column for column in self.columns if column.name == name), None)
 
 
-def find_table(session: AdbcSession, table: TableName) -> Relation | None:
+def find_table(session: Session, table: TableName) -> Relation | None:
     """A table, view, materialised view, partitioned or foreign table; None when it is not there."""
     found = session.execute(
         "SELECT c.oid::int8, c.relkind::text FROM pg_catalog.pg_class c"
@@ -76,18 +76,19 @@ def find_table(session: AdbcSession, table: TableName) -> Relation | None:
     oid, kind = found[0]
     rows = session.execute(
         "SELECT attname::text, atttypid::int8, atttypmod, pg_catalog.format_type(atttypid, atttypmod), attnotnull,"
-        " atthasdef OR attidentity <> '', attgenerated <> '' FROM pg_catalog.pg_attribute"
+        " atthasdef OR attidentity <> '', attgenerated <> '',"
+        " attndims::int4 FROM pg_catalog.pg_attribute"
         f" WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     )
-    types = _types(session, (row[1] for row in rows))
+    types = find_types(session, (row[1] for row in rows))
     columns = [
-        Column(name, resolve_type(type_oid, typmod, sql, types), not_null, has_default, generated)
-        for name, type_oid, typmod, sql, not_null, has_default, generated in rows
+        Column(name, resolve_type(type_oid, typmod, sql, types, dimensions), not_null, has_default, generated)
+        for name, type_oid, typmod, sql, not_null, has_default, generated, dimensions in rows
     ]
     return Relation(table.sql(), oid, kind, tuple(columns))
 
 
-def get_table(session: AdbcSession, table: TableName) -> Relation:
+def get_table(session: Session, table: TableName) -> Relation:
     """As `find_table`.
 
     Raises:
@@ -111,7 +112,7 @@ def get_table(session: AdbcSession, table: TableName) -> Relation:
     )
 
 
-def describe_query(session: AdbcSession, query: str) -> Relation:
+def describe_query(session: Session, query: str) -> Relation:
     """The columns of `query`, which is not run.
 
     Raises:
@@ -119,8 +120,8 @@ def describe_query(session: AdbcSession, query: str) -> Relation:
         RecipeError: It gives two columns one name.
     """
     source = f"(\n{query.strip().rstrip(';')}\n) AS query"
-    fields = list(session.describe(f"SELECT * FROM {source} LIMIT 0"))
-    names = [field.name for field in fields]
+    described = session.describe(f"SELECT * FROM {source} LIMIT 0")
+    names = [column.name for column in described]
     for name in names:
         if names.count(name) > 1:
             raise RecipeError(
@@ -128,20 +129,12 @@ def describe_query(session: AdbcSession, query: str) -> Relation:
                 context={"column": name},
                 hint="name one of them otherwise, with AS",
             )
-    # One row of NULLs: NULLs have types too, and LIMIT 0 keeps the query from running.
-    typed = ", ".join(
-        f"pg_catalog.pg_typeof(q.{quote_identifier(name)})::oid::int8 AS c{i}" for i, name in enumerate(names)
-    )
-    oids = session.execute(f"SELECT {typed} FROM (SELECT) one LEFT JOIN (SELECT * FROM {source} LIMIT 0) q ON true")[0]
-    types = _types(session, oids)
-    columns = []
-    for field, oid in zip(fields, oids, strict=True):
-        typmod = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1"))
-        columns.append(Column(field.name, resolve_type(oid, typmod, types[oid].sql, types)))
+    types = find_types(session, (oid for _, oid, _ in described))
+    columns = (Column(name, resolve_type(oid, typmod, types[oid].sql, types)) for name, oid, typmod in described)
     return Relation(source, 0, "q", tuple(columns))
 
 
-def _types(session: AdbcSession, oids: Iterable[int]) -> dict[int, TypeRow]:
+def find_types(session: Session, oids: Iterable[int]) -> dict[int, TypeRow]:
     """The types of these oids and all that they are made of."""
     wanted = ", ".join(f"({oid}::oid)" for oid in {*oids})
     if not wanted:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.core.exceptions import DataError
+from arrowload.core.lazy import compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

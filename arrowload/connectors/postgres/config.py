@@ -11,6 +11,7 @@ from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import SourceConfig
 from arrowload.models.units import Duration
 
+Driver = Literal["auto", "copy", "adbc", "connectorx"]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 # YAML reads a bare `null` as no value.
 OnSpecial = Annotated[
@@ -52,6 +53,14 @@ class PostgresSourceConfig(SourceConfig, frozen=True, kw_only=True):
         ),
     ] = None
     exclude: Annotated[tuple[str, ...], msgspec.Meta(description="All columns but these.")] = ()
+    split_on: Annotated[
+        str | None,
+        msgspec.Meta(description="Column by whose values a query or view is read in parts; tables need none."),
+    ] = None
+    driver: Annotated[
+        Driver,
+        msgspec.Meta(description="How rows are read; auto: our own COPY, the fastest that was measured."),
+    ] = "auto"
     filter: Annotated[str | None, msgspec.Meta(description="SQL condition, handed to the server as it is.")] = None
     numeric_special: Annotated[OnSpecial, msgspec.Meta(description="NaN and ±Infinity in numeric columns.")] = "error"
     infinity: Annotated[OnSpecial, msgspec.Meta(description="±infinity in dates, timestamps, intervals.")] = "error"
@@ -80,6 +89,10 @@ class PostgresDestinationConfig(DestinationConfig, frozen=True, kw_only=True):
     sslkey: str | None = None
     connect_timeout: Duration = Duration(seconds=15)
     table: Annotated[Table, msgspec.Meta(description="Made when it is not there.")]
+    driver: Annotated[
+        Literal["auto", "copy", "adbc"],
+        msgspec.Meta(description="How rows are written; auto: our own COPY, the fastest that was measured."),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

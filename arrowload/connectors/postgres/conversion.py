@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload import kernels
 from arrowload.core.exceptions import ConnectorError, DataError
+from arrowload.core.lazy import compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
+from arrowload.connectors.postgres.relay import stores_as_is
 from arrowload.connectors.postgres.session import connect, describe_server
-from arrowload.connectors.postgres.target import find_target
+from arrowload.connectors.postgres.target import Target, find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import (
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
+    from arrowload.connectors.base import LedgerEntry, LedgerHead, Load, RelayFormat
     from arrowload.connectors.postgres.config import PostgresDestinationConfig
+    from arrowload.connectors.postgres.session import Session
     from arrowload.core.typing import WriteMode
-    from arrowload.io.adbc import AdbcSession
 
 _FENCE_TRIES: Final = 5
 _LEDGER_TRIES: Final = 20
@@ -50,8 +51,9 @@ class PostgresDestination:
         self._config = config
         self._table = TableName.parse(config.table, default_schema="public")
         self.target_name = str(self._table)
-        self._session: AdbcSession | None = None
+        self._session: Session | None = None
         self._epoch: int | None = None
+        self._found: Target | None = None
 
     def capabilities(self) -> DestinationCapabilities:
         """All write modes, in transactions."""
@@ -67,12 +69,22 @@ class PostgresDestination:
         refuse_repeated_names(schema)
         with self._connected() as session:
             target = find_target(session, self._table, schema, write_mode, merge_keys)
+        self._found = target
         return TargetFacts(
             location=f"{describe_server(self._config)} {self._table}",
             exists=target.exists,
             schema=target.schema,
             ddl=target.ddl,
             finalize=target.description(),
+        )
+
+    def takes_relay(self, relay: RelayFormat) -> bool:
+        """Whether rows can go from COPY to COPY; merged and staged rows are told from one another by their values."""
+        return (
+            self._config.driver != "adbc"
+            and self._found is not None
+            and self._found.way == "copy"
+            and stores_as_is(relay, self._found.columns)
         )
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
@@ -141,7 +153,7 @@ class PostgresDestination:
             self._session = None
 
     @contextmanager
-    def _connected(self) -> Iterator[AdbcSession]:
+    def _connected(self) -> Iterator[Session]:
         """The connection that is kept between calls; after an error, a new one is made for the next call."""
         if self._session is None:
             self._session = connect(self._config, "arrowload")
@@ -151,7 +163,7 @@ class PostgresDestination:
             self.close()
             raise
 
-    def _make_ledger(self, session: AdbcSession) -> None:
+    def _make_ledger(self, session: Session) -> None:
         ledger = SqlLedger(session, str(self._table))
         for left in reversed(range(_LEDGER_TRIES)):
             if ledger.exists():
@@ -166,7 +178,7 @@ class PostgresDestination:
                 if not left or exc.context.get("sqlstate") not in MADE_MEANWHILE:
                     raise
 
-    def _install_fence(self, session: AdbcSession, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
+    def _install_fence(self, session: Session, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
         for _ in range(_FENCE_TRIES):
             try:
                 SqlLedger(session, str(self._table)).install_fence(pipeline_id, recipe, epoch, owner)

@@ -6,12 +6,14 @@ Classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.htm
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arrowload.core.exceptions import ConnectorError, CredentialsError, DataError, TransientConnectorError
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcConnection, Error
+
+    from arrowload.io.postgres import PostgresError
 
 # Five characters are a code, two a class.
 _BY_SQLSTATE: Final[dict[str, type[ConnectorError]]] = {
@@ -62,16 +64,36 @@ def translate_error(exc: Error, connection: AdbcConnection | None) -> ConnectorE
     """
     facts = {_text(key).removeprefix("PG_DIAG_"): _text(value) for key, value in exc.details}
     words = facts.get("MESSAGE_PRIMARY") or _words(str(exc))
-    if guarded := _GUARD.search(words):
-        return DataError(guarded[1], context={"sqlstate": exc.sqlstate}, hint="declare the column as `text`")
-    context: dict[str, Any] = {"sqlstate": exc.sqlstate}
-    for key, name in _FACTS.items():
-        if key in facts:
-            context[name] = facts[key]
     kind = _by_sqlstate(exc.sqlstate) if exc.sqlstate else _by_words(words)
-    if kind is ConnectorError and connection is not None and _is_lost(connection):
+    lost = kind is ConnectorError and connection is not None and _is_lost(connection)
+    details = {name: facts[key] for key, name in _FACTS.items() if key in facts}
+    return _our_error(kind, words, exc.sqlstate, details, facts.get("MESSAGE_HINT"), lost=lost)
+
+
+def translate_wire_error(exc: PostgresError) -> ConnectorError:
+    """As `translate_error`, for an error of our own transport; the same for the same error of the server's."""
+    details = {name: exc.details[name] for name in _FACTS.values() if name in exc.details}
+    kind = _by_sqlstate(exc.sqlstate) if exc.sqlstate else _BY_KIND.get(exc.kind, ConnectorError)
+    if exc.kind == "unreachable" and _UNKNOWN_HOST.search(exc.message):
+        kind = ConnectorError
+    words = " ".join(exc.message.split())
+    return _our_error(kind, words, exc.sqlstate, details, exc.details.get("hint"), lost=exc.lost)
+
+
+def _our_error(
+    kind: type[ConnectorError],
+    words: str,
+    sqlstate: str | None,
+    details: dict[str, str],
+    hint: str | None,
+    *,
+    lost: bool,
+) -> ConnectorError:
+    if guarded := _GUARD.search(words):
+        return DataError(guarded[1], context={"sqlstate": sqlstate}, hint="declare the column as `text`")
+    if kind is ConnectorError and lost:
         kind, words = TransientConnectorError, f"the connection was lost ({words})"
-    return kind(f"postgres: {words}", context=context, hint=facts.get("MESSAGE_HINT") or _HINTS.get(kind))
+    return kind(f"postgres: {words}", context={"sqlstate": sqlstate, **details}, hint=hint or _HINTS.get(kind))
 
 
 def leaves_outcome_open(error: ConnectorError) -> bool:
@@ -88,6 +110,16 @@ _FACTS: Final = {
     "COLUMN_NAME": "column",
     "CONSTRAINT_NAME": "constraint",
 }
+# Errors of our own transport that are not the server's.
+_BY_KIND: Final[dict[str, type[ConnectorError]]] = {
+    "unreachable": TransientConnectorError,
+    "lost": TransientConnectorError,
+    "protocol": TransientConnectorError,
+    "tls": CredentialsError,
+    "authentication": CredentialsError,
+}
+# A name that does not exist will not tomorrow; a resolver that is out of reach may be back.
+_UNKNOWN_HOST: Final = re.compile(r"failed to lookup address information: (?!Temporary failure)|name has no address")
 _HINTS: Final[dict[type[ConnectorError], str]] = {
     CredentialsError: "look at `user`, `password` and `sslmode`, and at what the role is granted",
     TransientConnectorError: "the server may be restarting or out of reach; try again later",

@@ -8,25 +8,47 @@ from arrowload.core.exceptions import RecipeError
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arrowload.connectors.postgres.catalogue import Relation
-    from arrowload.io.adbc import AdbcSession
+    from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
 
 
-def counts_rows(session: AdbcSession, relation: Relation) -> bool:
+def counts_rows(session: Session, relation: Relation) -> bool:
     """Whether the server counts the rows of a COPY into this very table, and nothing stands between.
 
     Of a partitioned table the parts are counted; a trigger or a rule may keep rows out.
     """
-    triggers = f"EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {relation.oid} AND NOT tgisinternal)"
-    rules = f"(SELECT relhasrules FROM pg_catalog.pg_class WHERE oid = {relation.oid})"
     ((between, counted),) = session.execute(
-        f"SELECT {triggers} OR {rules} AS a, current_setting('track_counts') = 'on' AS b"
+        f"SELECT {_sees_rows(relation)} AS a, current_setting('track_counts') = 'on' AS b"
     )
     return relation.kind == "r" and bool(counted) and not between
 
 
-def refuse_cascades(session: AdbcSession, table: TableName, relation: Relation) -> None:
+def _sees_rows(relation: Relation) -> str:
+    """SQL: whether a trigger or a rule stands between rows and their table."""
+    triggers = f"EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {relation.oid} AND NOT tgisinternal)"
+    return f"{triggers} OR (SELECT relhasrules FROM pg_catalog.pg_class WHERE oid = {relation.oid})"
+
+
+def is_keyed(session: Session, relation: Relation, keys: Sequence[str]) -> bool:
+    """Whether a unique index over exactly `keys` can say which rows are there, and no trigger or rule sees the rows.
+
+    An index that holds for some rows only, for expressions, or at the end of the transaction cannot.
+    """
+    names = ", ".join(f"{quote_literal(key)}::name" for key in keys)
+    found = session.execute(
+        f"SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = {relation.oid} AND i.indisunique"
+        " AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
+        f" AND i.indnkeyatts = {len(keys)} AND (SELECT count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid ="
+        f" {relation.oid} AND a.attname = ANY (ARRAY[{names}]) AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))"
+        f" = {len(keys)}) AS keyed, {_sees_rows(relation)} AS watched"
+    )
+    return bool(found[0][0]) and not found[0][1]
+
+
+def refuse_cascades(session: Session, table: TableName, relation: Relation) -> None:
     """A replace deletes the old rows: foreign keys must not carry that into other tables."""
     found = session.execute(
         "SELECT conrelid::regclass::text FROM pg_catalog.pg_constraint"
@@ -40,7 +62,7 @@ def refuse_cascades(session: AdbcSession, table: TableName, relation: Relation) 
         )
 
 
-def refuse_to_rebuild(session: AdbcSession, table: TableName, relation: Relation) -> None:
+def refuse_to_rebuild(session: Session, table: TableName, relation: Relation) -> None:
     """A new table takes the place of the old one only where nothing but indexes and grants hangs on that."""
     oid = relation.oid
     checks = {
@@ -63,7 +85,7 @@ def refuse_to_rebuild(session: AdbcSession, table: TableName, relation: Relation
         )
 
 
-def grants_of(session: AdbcSession, table: TableName, relation: Relation) -> tuple[str, ...]:
+def grants_of(session: Session, table: TableName, relation: Relation) -> tuple[str, ...]:
     """The grants of the old table, as statements for the new one; run when it has its name."""
     rows = session.execute(
         "SELECT a.privilege_type AS p, a.is_grantable AS g,"

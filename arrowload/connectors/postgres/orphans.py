@@ -10,7 +10,7 @@ from arrowload.core.exceptions import CredentialsError
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
-    from arrowload.io.adbc import AdbcSession
+    from arrowload.connectors.postgres.session import Session
 
 _POLL_S: Final = 0.05
 
@@ -20,7 +20,7 @@ def session_name(pipeline_id: str, epoch: int) -> str:
     return f"arrowload:{pipeline_id}:{epoch}"
 
 
-def end_sessions(session: AdbcSession, pipeline_id: str, *, below: int, patience_s: float, wait_s: float) -> bool:
+def end_sessions(session: Session, pipeline_id: str, *, below: int, patience_s: float, wait_s: float) -> bool:
     """End the loading sessions of a pipeline whose epoch is lower than `below`.
 
     Args:
@@ -46,7 +46,7 @@ def end_sessions(session: AdbcSession, pipeline_id: str, *, below: int, patience
     return True
 
 
-def _sessions(session: AdbcSession, pipeline_id: str, below: int) -> list[int]:
+def _sessions(session: Session, pipeline_id: str, below: int) -> list[int]:
     prefix = session_name(pipeline_id, 0).removesuffix("0")
     rows = session.execute(
         "SELECT pid, application_name FROM pg_catalog.pg_stat_activity"

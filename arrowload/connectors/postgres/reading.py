@@ -1,4 +1,4 @@
-"""How each column is selected, so that the driver hands over what the server stores."""
+"""Which columns are read, as which Arrow types, and what stands for each in the SELECT list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pyarrow as pa
 from arrowload.connectors.postgres.types import NATIVE, PgType
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.types import MAX_DECIMAL_DIGITS, decimal_type, parse_type, type_name
-from arrowload.io.sql import quote_identifier, quote_literal
+from arrowload.io.sql import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowload.connectors.postgres.catalogue import Column, Relation
     from arrowload.connectors.postgres.config import PostgresSourceConfig
-    from arrowload.io.adbc import AdbcSession
+    from arrowload.connectors.postgres.session import Session
 
 # An undeclared numeric gets as many decimals where there is room, so that its type rarely changes between runs.
 _USUAL_SCALE = 9
@@ -33,12 +33,14 @@ class ReadColumn:
     Attributes:
         expression: What stands in the SELECT list.
         type: The Arrow type; provisional while `unsized` is set.
+        kind: The type of the column in the database.
         unsized: The SQL of numerics whose digits only the data tell, None for all other columns.
     """
 
     name: str
     expression: str
     type: pa.DataType
+    kind: PgType
     unsized: str | None = None
 
     @property
@@ -52,7 +54,7 @@ class ReadColumn:
 
     def sized(self, decimal: pa.DataType) -> ReadColumn:
         """The column with the type of its numerics known."""
-        return replace(self, type=pa.list_(decimal) if pa.types.is_list(self.type) else decimal, unsized=None)
+        return replace(self, type=_with_leaf(self.type, decimal), unsized=None)
 
 
 def read_columns(relation: Relation, config: PostgresSourceConfig) -> list[ReadColumn]:
@@ -76,12 +78,11 @@ def read_columns(relation: Relation, config: PostgresSourceConfig) -> list[ReadC
     if not names:
         raise RecipeError("no column is left to be read", context={"columns": known}, hint="leave fewer out")
     columns = {column.name: column for column in relation.columns}
-    null_infinity = config.infinity != "error"
-    return [_read_column(columns[name], declared.get(name), null_infinity=null_infinity) for name in names]
+    return [_read_column(columns[name], declared.get(name)) for name in names]
 
 
 def size_numerics(
-    session: AdbcSession, columns: Sequence[ReadColumn], source: str, *, null_special: bool
+    session: Session, columns: Sequence[ReadColumn], source: str, *, null_special: bool
 ) -> list[ReadColumn]:
     """The columns, each undeclared numeric sized from the rows that will be read, by one query over them.
 
@@ -118,7 +119,7 @@ def size_numerics(
     return [sized.get(column.name, column) for column in columns]
 
 
-def _extent(session: AdbcSession, column: ReadColumn) -> tuple[str, str, str, str]:
+def _extent(session: Session, column: ReadColumn) -> tuple[str, str, str, str]:
     """Aggregates: the decimals that values need, the greatest, the least, how many are NaN or infinite."""
     value = str(column.unsized)
     # scale() is NULL for NaN and infinities.
@@ -141,7 +142,7 @@ def _extent(session: AdbcSession, column: ReadColumn) -> tuple[str, str, str, st
     )
 
 
-def _has_min_scale(session: AdbcSession) -> bool:
+def _has_min_scale(session: Session) -> bool:
     return int(session.execute("SELECT current_setting('server_version_num')::int4")[0][0]) >= 13_00_00
 
 
@@ -156,62 +157,72 @@ def _fitting_decimal(name: str, whole: int, scale: int) -> pa.DataType:
     )
 
 
-def _read_column(column: Column, declared: str | None, *, null_infinity: bool) -> ReadColumn:
+def _read_column(column: Column, declared: str | None) -> ReadColumn:
     name, kind = quote_identifier(column.name), column.type
     if declared is not None:
-        wanted = _declared_type(declared)
-        if pa.types.is_string(wanted):
-            return ReadColumn(column.name, name if _hands_over(kind) == wanted else f"{name}::text", wanted)
-        if pa.types.is_decimal(wanted) and (kind.is_numeric or kind.name in ("money", *_INTEGERS)):
-            return ReadColumn(column.name, name if kind.is_numeric else f"{name}::numeric", wanted)
-        if _hands_over(kind) != wanted:
-            raise RecipeError(
-                f"column `{column.name}` is `{kind.sql}` and cannot be declared `{declared}`",
-                context={"column": column.name, "type": kind.sql, "declared": declared},
-                hint="`decimal(p,s)` says how wide a numeric is, `text` reads anything; for all else use a `cast` step",
-            )
+        return _read_declared(column, declared)
     if kind.kind == "array" and kind.element is not None:
-        return _read_array(column.name, name, kind.element)
+        return _read_array(column.name, name, kind, kind.element, kind.dimensions)
     if kind.is_numeric or (kind.kind == "builtin" and kind.name == "money"):
         value = name if kind.is_numeric else f"{name}::numeric"
         decimal = kind.declared_decimal() if kind.is_numeric else None
-        return ReadColumn(column.name, value, decimal or _provisional(), value if decimal is None else None)
-    if kind.kind == "builtin" and kind.name == "interval":
-        bad = "NULL" if null_infinity else _guard(column.name, name, "interval")
-        return ReadColumn(column.name, f"CASE WHEN isfinite({name}) THEN {name} ELSE {bad} END", NATIVE["interval"])
+        return ReadColumn(column.name, value, decimal or _provisional(), kind, value if decimal is None else None)
     if kind.kind == "builtin" and kind.name == "oid":
-        return ReadColumn(column.name, f"{name}::int8", pa.int64())
-    handed_over = _hands_over(kind)
-    return ReadColumn(column.name, name if handed_over else f"{name}::text", handed_over or pa.string())
+        return ReadColumn(column.name, f"{name}::int8", pa.int64(), kind)
+    handed_over = hands_over(kind)
+    return ReadColumn(column.name, name if handed_over else f"{name}::text", handed_over or pa.string(), kind)
 
 
-def _read_array(column: str, name: str, element: PgType) -> ReadColumn:
-    """An array as a list; the server stops at one of several dimensions, which the driver would flatten."""
-    decimal = element.declared_decimal() if element.is_numeric else None
-    handed_over = decimal or (_provisional() if element.is_numeric else _hands_over(element))
-    cast = "text" if handed_over is None else element.sql if element.domain else ""
-    value = f"{name}::{cast}[]" if cast else name
-    guard = _guard(column, f"array_dims({name})", f"{cast or element.sql}[]")
-    flat = f"array_ndims({name}) > 1 OR array_lower({name}, 1) <> 1"
-    return ReadColumn(
-        column,
-        f"CASE WHEN {flat} THEN {guard} ELSE {value} END",
-        pa.list_(handed_over or pa.string()),
-        value if element.is_numeric and decimal is None else None,
+def _read_declared(column: Column, declared: str) -> ReadColumn:
+    name, kind = quote_identifier(column.name), column.type
+    wanted = _declared_type(declared)
+    if pa.types.is_string(wanted):
+        return ReadColumn(column.name, name if hands_over(kind) == wanted else f"{name}::text", wanted, kind)
+    if pa.types.is_decimal(wanted) and (kind.is_numeric or kind.name in ("money", *_INTEGERS)):
+        return ReadColumn(column.name, name if kind.is_numeric else f"{name}::numeric", wanted, kind)
+    if pa.types.is_list(wanted) and kind.kind == "array" and kind.element is not None:
+        read = _read_array(column.name, name, kind, kind.element, _depth(wanted))
+        if read.type == wanted or (read.unsized is not None and pa.types.is_decimal(_leaf(wanted))):
+            return replace(read, type=wanted, unsized=None)
+    if hands_over(kind) == wanted:
+        return ReadColumn(column.name, name, wanted, kind)
+    raise RecipeError(
+        f"column `{column.name}` is `{kind.sql}` and cannot be declared `{declared}`",
+        context={"column": column.name, "type": kind.sql, "declared": declared},
+        hint="`decimal(p,s)` says how wide a numeric is, `list<list<…>>` how many dimensions an array has, `text` reads"
+        " anything; for all else use a `cast` step",
     )
 
 
-def _hands_over(kind: PgType) -> pa.DataType | None:
-    """What the driver makes of a scalar, None when that is not its value."""
+def _read_array(column: str, name: str, kind: PgType, element: PgType, dimensions: int) -> ReadColumn:
+    """An array as lists in lists; a value of other dimensions than these is refused when it comes."""
+    decimal = element.declared_decimal() if element.is_numeric else None
+    handed_over = decimal or (_provisional() if element.is_numeric else hands_over(element))
+    cast = "text" if handed_over is None else element.sql if element.domain else ""
+    value = f"{name}::{cast}[]" if cast else name
+    of_lists = handed_over or pa.string()
+    for _ in range(dimensions):
+        of_lists = pa.list_(of_lists)
+    return ReadColumn(column, value, of_lists, kind, value if element.is_numeric and decimal is None else None)
+
+
+def hands_over(kind: PgType) -> pa.DataType | None:
+    """The Arrow type of a scalar as it lies on the wire, None for what is read as text."""
     if kind.kind == "enum":
         return pa.string()
     return NATIVE.get(kind.name) if kind.kind == "builtin" else None
 
 
-def _guard(column: str, value: str, cast: str) -> str:
-    """An expression of type `cast` that ends the query; `translate_error` finds the sentence in the server's."""
-    sentence = quote_literal(f"arrowload: column `{column}` holds ")
-    return f"(({sentence} || {value}::text || ', which Arrow cannot')::int4)::text::{cast}"
+def _leaf(kind: pa.DataType) -> pa.DataType:
+    return _leaf(kind.value_type) if pa.types.is_list(kind) else kind
+
+
+def _depth(kind: pa.DataType) -> int:
+    return 1 + _depth(kind.value_type) if pa.types.is_list(kind) else 0
+
+
+def _with_leaf(kind: pa.DataType, leaf: pa.DataType) -> pa.DataType:
+    return pa.list_(_with_leaf(kind.value_type, leaf)) if pa.types.is_list(kind) else leaf
 
 
 def _declared_type(text: str) -> pa.DataType:

@@ -1,20 +1,25 @@
-"""Connecting: what libpq is told, and how a session is set so that the text of values never varies."""
+"""Connecting: what the server is told, and how a session is set so that the text of values never varies."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-import adbc_driver_postgresql
-
-from arrowload.connectors.postgres.errors import translate_error
+from arrowload.core.exceptions import MissingExtraError
 from arrowload.core.secret import register_secret
-from arrowload.io.adbc import AdbcSession
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    import pyarrow as pa
+
     from arrowload.connectors.postgres.config import PostgresDestinationConfig, PostgresSourceConfig
+    from arrowload.connectors.postgres.routes import Reading
+    from arrowload.io.postgres import ColumnDescription
+    from arrowload.io.sql import TableName
 
     PostgresConfig: TypeAlias = PostgresSourceConfig | PostgresDestinationConfig
 
@@ -38,11 +43,68 @@ _SETTINGS: Final = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "lock_timeout": "30s",
+    # The session that exports a snapshot waits for those that read, and one that writes for a slow source.
+    "idle_in_transaction_session_timeout": "0",
 }
 
 
-def connect(config: PostgresConfig, application_name: str) -> AdbcSession:
-    """Open a session.
+class Session(Protocol):
+    """One connection, whichever driver it is of; used by one thread at a time."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` is still to be called."""
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any, as Python values; what has no such value comes as text."""
+
+    def run(self, sql: str) -> int:
+        """Run one statement that has no result; the number of rows that it touched, -1 where there is none."""
+
+    def describe(self, sql: str) -> list[ColumnDescription]:
+        """The columns that a query would have; runs nothing."""
+
+    def fetch_arrow(self, sql: str) -> pa.Table:
+        """Run one query; its rows as one table."""
+
+    def append(self, table: TableName, rows: pa.Table) -> None:
+        """As `ingest`, for a few rows."""
+
+    def ingest(self, table: TableName, rows: pa.RecordBatchReader, *, freeze: bool = False) -> int:
+        """Bulk-load `rows` into a table that is there, columns matched by name; the number of rows handed over.
+
+        Each column has exactly the type that the table's column is written in. `freeze` needs a table that this very
+        transaction has made.
+        """
+
+    def read(self, sql: str, reading: Reading, *, batch_size: int) -> Generator[pa.RecordBatch]:
+        """The rows of one query, in batches of about `batch_size`; closing the generator ends the query.
+
+        Nothing else can be run until it is closed, or at its end.
+        """
+
+    def cancel(self) -> None:
+        """From another thread: have what is under way end with an error."""
+
+    def close(self) -> None:
+        """End what is running and close the connection; an open transaction is rolled back by the server."""
+
+
+@runtime_checkable
+class RelaySession(Session, Protocol):
+    """A session, besides, that hands over and takes rows as they lie on the wire, in records of `RELAY_SCHEMA`."""
+
+    def read_relay(self, sql: str, reading: Reading) -> Generator[pa.RecordBatch]:
+        """The rows of one query; closing the generator ends the query."""
+
+    def relay(
+        self, table: TableName, columns: Sequence[str], rows: pa.RecordBatchReader, *, freeze: bool = False
+    ) -> int:
+        """Bulk-load rows whose fields lie in the order of `columns`; the number of rows stored."""
+
+
+def connect(config: PostgresConfig, application_name: str) -> Session:
+    """Open a session, of our own client unless the recipe asks for `driver: adbc`.
 
     Args:
         config: Where to.
@@ -53,10 +115,7 @@ def connect(config: PostgresConfig, application_name: str) -> AdbcSession:
         TransientConnectorError: It cannot be reached.
         ConnectorError: There is no such host or database.
     """
-    timeout = max(2, round(config.connect_timeout.total_seconds()))
-    defaults = {"connect_timeout": str(timeout), "keepalives_idle": "30", "keepalives_interval": "10"}
-    conninfo = _conninfo(config, defaults)
-    session = AdbcSession(lambda: adbc_driver_postgresql.connect(conninfo), translate_error)
+    session = _open(config.driver, conninfo_of(config))
     try:
         settings = _SETTINGS | {"application_name": application_name}
         session.execute(
@@ -69,22 +128,61 @@ def connect(config: PostgresConfig, application_name: str) -> AdbcSession:
     return session
 
 
+def conninfo_of(config: PostgresConfig) -> str:
+    """What a driver is told to connect to; holds the password."""
+    timeout = max(2, round(config.connect_timeout.total_seconds()))
+    return _conninfo(config, {"connect_timeout": str(timeout), "keepalives_idle": "30", "keepalives_interval": "10"})
+
+
+def connection_keys(config: PostgresConfig) -> dict[str, str]:
+    """The keywords of libpq, and what the recipe says for each; the password is among them."""
+    if config.dsn is not None:
+        return _dsn_keys(config.dsn.reveal())
+    values = {word: getattr(config, key) for key, word in _KEYWORDS.items()}
+    if config.password is not None:
+        values["password"] = config.password.reveal()
+    return {word: str(value) for word, value in values.items() if value is not None}
+
+
+@contextmanager
+def driver_at_hand(name: str) -> Iterator[None]:
+    """Within it a driver is imported.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        raise MissingExtraError(
+            f"`driver: {name}` needs `{exc.name}`, which is not installed",
+            context={"driver": name, "module": exc.name, "path": "$.source.driver"},
+            hint=f"pip install 'arrowload[{name}]', or leave `driver` out",
+        ) from exc
+
+
+def _open(driver: str, conninfo: str) -> Session:
+    if driver == "adbc":
+        with driver_at_hand("adbc"):
+            from arrowload.connectors.postgres.adbc import PostgresAdbcSession
+
+        return PostgresAdbcSession(conninfo)
+    from arrowload.connectors.postgres.copy import CopySession
+
+    return CopySession(conninfo)
+
+
 def describe_server(config: PostgresConfig) -> str:
     """The database and its host for people; no user, no password."""
-    host, database = config.host, config.database
-    if config.dsn is not None:
-        keys = _dsn_keys(config.dsn.reveal())
-        host, database = keys.get("host"), keys.get("dbname")
-    return f"postgres {host or 'localhost'}/{database or ''}".removesuffix("/")
+    keys = connection_keys(config)
+    host, database = keys.get("host", "localhost"), keys.get("dbname", "")
+    return f"postgres {host}/{database}".removesuffix("/")
 
 
 def _conninfo(config: PostgresConfig, defaults: dict[str, str]) -> str:
     """What libpq is handed; `defaults` hold where the recipe is silent."""
     if config.dsn is None:
-        values = {word: getattr(config, key) for key, word in _KEYWORDS.items()}
-        if config.password is not None:
-            values["password"] = config.password.reveal()
-        return _as_keywords(defaults | {word: str(value) for word, value in values.items() if value is not None})
+        return _as_keywords(defaults | connection_keys(config))
     dsn = config.dsn.reveal()
     keys = _dsn_keys(dsn)
     missing = {word: value for word, value in defaults.items() if word not in keys}

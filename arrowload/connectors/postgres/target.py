@@ -12,15 +12,15 @@ import pyarrow as pa
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
 from arrowload.connectors.postgres.binding import TargetColumn, bind_column, holds_all, new_column
 from arrowload.connectors.postgres.catalogue import Relation, find_table
-from arrowload.connectors.postgres.hazards import counts_rows, grants_of, refuse_cascades, refuse_to_rebuild
+from arrowload.connectors.postgres.hazards import counts_rows, grants_of, is_keyed, refuse_cascades, refuse_to_rebuild
 from arrowload.core.exceptions import RecipeError
 from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arrowload.connectors.postgres.session import Session
     from arrowload.core.typing import WriteMode
-    from arrowload.io.adbc import AdbcSession
 
 # copy: rows go straight into the target. stage: into a temporary table, and from there at the end.
 Way: TypeAlias = Literal["copy", "stage"]
@@ -38,6 +38,7 @@ class Target:
         columns: Those that the load fills.
         write_mode, merge_keys: Of the load.
         way: Where rows go first.
+        keyed: A unique index over exactly the merge keys says which rows are there, and no trigger looks on.
         rebuilt: `replace` puts a new table in the place of the old one, since its columns differ.
         ddl: What makes or alters the table.
         grants: What the new table is granted, when it is rebuilt.
@@ -49,6 +50,7 @@ class Target:
     write_mode: WriteMode
     merge_keys: tuple[str, ...]
     way: Way
+    keyed: bool = False
     rebuilt: bool = False
     ddl: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
@@ -72,6 +74,11 @@ class Target:
         columns = [*self.columns, *(new_column(field) for field in extra)]
         items = ", ".join(f"{quote_identifier(column.name)} {column.staged}" for column in columns)
         return f"CREATE TEMPORARY TABLE {quote_identifier(STAGING.table)} ({items}) ON COMMIT DROP"
+
+    def count_keys(self) -> str:
+        """How many keys the staged rows have; as many as rows, and there are no losers."""
+        keys = ", ".join(self._key_values("s"))
+        return f"SELECT count(*) AS n FROM (SELECT DISTINCT {keys} FROM {STAGING.sql()} AS s) AS keys"
 
     def drop_losers(self, *, has_cursor: bool) -> str:
         """Of staged rows with equal keys, keeps the one with the greatest cursor, then ordinal."""
@@ -101,6 +108,11 @@ class Target:
             for key, value in zip(self.merge_keys, self._key_values("s"), strict=True)
         )
         others = [column for column in self.columns if column.name not in self.merge_keys]
+        if self.keyed:
+            keys = ", ".join(map(quote_identifier, self.merge_keys))
+            names = [quote_identifier(column.name) for column in others]
+            action = f"UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in names)}" if names else "NOTHING"
+            return (f"{insert} {rows} ON CONFLICT ({keys}) DO {action}",)
         settings = ", ".join(f"{quote_identifier(column.name)} = {column.value('s')}" for column in others)
         update = (f"UPDATE {self.filled.sql()} AS t SET {settings} {rows} WHERE {match}",) if others else ()
         absent = f"NOT EXISTS (SELECT FROM {self.filled.sql()} AS t WHERE {match})"
@@ -137,7 +149,7 @@ class Target:
 
 
 def find_target(
-    session: AdbcSession, table: TableName, schema: pa.Schema, write_mode: WriteMode, merge_keys: Sequence[str]
+    session: Session, table: TableName, schema: pa.Schema, write_mode: WriteMode, merge_keys: Sequence[str]
 ) -> Target:
     """How rows of `schema` will be stored; changes nothing.
 
@@ -162,7 +174,8 @@ def find_target(
     casts = any(column.cast for column in columns)
     direct = not (casts or ddl or merge_keys) and counts_rows(session, relation)
     way: Way = "copy" if direct else "stage"
-    return Target(table, True, columns, write_mode, tuple(merge_keys), way, ddl=ddl)
+    keyed = bool(merge_keys) and is_keyed(session, relation, merge_keys)
+    return Target(table, True, columns, write_mode, tuple(merge_keys), way, keyed, ddl=ddl)
 
 
 def _made(
@@ -182,7 +195,8 @@ def _made(
     create = f"CREATE TABLE {name.sql()} ({', '.join(items)})"
     schema_ddl = () if rebuilt else (f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(table.schema)}",)
     way: Way = "stage" if merge_keys else "copy"
-    return Target(table, rebuilt, columns, write_mode, merge_keys, way, rebuilt, (*schema_ddl, create), grants or ())
+    ddl = (*schema_ddl, create)
+    return Target(table, rebuilt, columns, write_mode, merge_keys, way, bool(merge_keys), rebuilt, ddl, grants or ())
 
 
 def _made_name(table: TableName) -> TableName:

@@ -10,7 +10,7 @@
 | interval | month_day_nano_interval |
 | uuid, json, jsonb | arrow.uuid, arrow.json |
 | oid | int64 |
-| arrays of these, of one dimension | list |
+| arrays of these | list, nested as deep as the column is declared: int[][] |
 | composites, ranges, timetz, inet, bit, xml, point, … and what extensions bring | utf8, as the server writes it |
 | domains | as what they are made of |
 """
@@ -62,6 +62,7 @@ class PgType:
         bare: `sql` without the modifier.
         kind: `array` has an `element`; `builtin` is a plain type of `pg_catalog`.
         typmod: Its modifier, -1 for none.
+        dimensions: Of an array, as declared; the server does not keep values to it.
         domain: A domain stood in front of it.
     """
 
@@ -72,6 +73,7 @@ class PgType:
     typmod: int = -1
     element: PgType | None = None
     domain: bool = False
+    dimensions: int = 1
 
     @property
     def is_numeric(self) -> bool:
@@ -104,7 +106,7 @@ class TypeRow:
     sql: str
 
 
-def resolve_type(oid: int, typmod: int, sql: str, rows: Mapping[int, TypeRow]) -> PgType:
+def resolve_type(oid: int, typmod: int, sql: str, rows: Mapping[int, TypeRow], dimensions: int = 1) -> PgType:
     """The type `oid`, down to its element and through its domains.
 
     Args:
@@ -112,6 +114,7 @@ def resolve_type(oid: int, typmod: int, sql: str, rows: Mapping[int, TypeRow]) -
         typmod: Of the column.
         sql: As DDL writes type and modifier.
         rows: All types that it is made of.
+        dimensions: Of an array column, as declared.
     """
     row, domain = rows[oid], False
     while row.kind == "d":
@@ -120,7 +123,7 @@ def resolve_type(oid: int, typmod: int, sql: str, rows: Mapping[int, TypeRow]) -
     if row.array:
         element_sql = sql.removesuffix("[]")
         element = resolve_type(row.element, typmod, element_sql, rows)
-        return PgType(row.name, sql, row.sql, "array", typmod, element, domain)
+        return PgType(row.name, sql, row.sql, "array", typmod, element, domain, max(1, dimensions))
     kind: Literal["builtin", "enum", "other"] = "enum" if row.kind == "e" else "builtin" if row.builtin else "other"
     return PgType(row.name, sql, row.sql, kind, typmod, None, domain)
 

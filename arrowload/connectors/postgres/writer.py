@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from arrowload.connectors.base import LedgerEntry, Load, Sealed
-from arrowload.connectors.postgres.checks import checked
+from arrowload.connectors.base import RELAY_SCHEMA, LedgerEntry, Load, Sealed
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE, leaves_outcome_open
 from arrowload.connectors.postgres.hazards import server_count
+from arrowload.connectors.postgres.session import RelaySession
 from arrowload.connectors.postgres.target import STAGING, Target, find_target
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import (
@@ -24,9 +24,7 @@ from arrowload.core.exceptions import (
 from arrowload.core.failpoint import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from arrowload.io.adbc import AdbcSession
+    from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
 
 
@@ -42,7 +40,7 @@ class PostgresLoadWriter:
         load: What is loaded.
     """
 
-    def __init__(self, session: AdbcSession, table: TableName, load: Load) -> None:
+    def __init__(self, session: Session, table: TableName, load: Load) -> None:
         self._session = session
         self._table = table
         self._load = load
@@ -61,6 +59,9 @@ class PostgresLoadWriter:
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Copy the rows of `stream` into the target or into staging."""
+        if stream.schema.equals(RELAY_SCHEMA):
+            self._staged += self._relay(stream)
+            return
         extra = stream.schema.names[len(self._load.schema) :]
         columns = pa.schema([field for field in stream.schema if field.name not in extra])
         if not columns.equals(self._target.schema):
@@ -72,7 +73,7 @@ class PostgresLoadWriter:
         if self._target.way == "stage":
             into = STAGING
             self._make_staging(pa.schema([stream.schema.field(name) for name in extra]))
-        self._staged += self._copy(stream, into)
+        self._staged += self._session.ingest(into, stream, freeze=self._may_freeze())
 
     def seal(self) -> Sealed:
         """Have the server count; of rows with equal merge keys the losers are dropped from staging here."""
@@ -85,9 +86,16 @@ class PostgresLoadWriter:
             )
         duplicates = 0
         if self._load.merge_keys and self._has_staging:
-            duplicates = self._session.run(self._target.drop_losers(has_cursor=self._load.has_cursor))
-            self._session.run(f"ANALYZE {STAGING.sql()}")
+            duplicates = self._drop_losers(rows)
         return Sealed(rows_staged=rows, rows_duplicate=duplicates, detail=detail)
+
+    def _drop_losers(self, rows: int) -> int:
+        keys = int(self._session.execute(self._target.count_keys())[0][0])
+        lost = self._session.run(self._target.drop_losers(has_cursor=self._load.has_cursor)) if keys < rows else 0
+        if not self._target.keyed:
+            # What joins staging to the target needs to know how large it is.
+            self._session.run(f"ANALYZE {STAGING.sql()}")
+        return lost
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
@@ -166,21 +174,14 @@ class PostgresLoadWriter:
             self._session.run(self._target.staging_ddl(extra))
             self._has_staging = True
 
-    def _copy(self, stream: pa.RecordBatchReader, into: TableName) -> int:
-        failure: list[BaseException] = []
+    def _relay(self, stream: pa.RecordBatchReader) -> int:
+        if not isinstance(self._session, RelaySession) or self._target.way != "copy":
+            raise TransientConnectorError(f"`{self._table}` was altered since the load was planned", hint="run again")
+        return self._session.relay(self._target.filled, self._target.schema.names, stream, freeze=self._may_freeze())
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from checked(iter(stream))
-            except BaseException as exc:
-                failure.append(exc)
-                raise
-
-        try:
-            return self._session.ingest(into, pa.RecordBatchReader.from_batches(stream.schema, batches()))
-        except ConnectorError as exc:
-            # The driver knows an error of the stream only as text.
-            raise (failure[0] if failure else exc) from exc
+    def _may_freeze(self) -> bool:
+        """A table that this very transaction made can get rows that no vacuum need look at again."""
+        return self._target.way == "copy" and (self._target.rebuilt or not self._target.exists)
 
     def _apply(self, rows: int) -> None:
         if self._target.way == "copy":
@@ -193,7 +194,8 @@ class PostgresLoadWriter:
         statements = self._target.apply()
         touched = sum(self._session.run(statement) for statement in statements)
         # A merge of keys alone does not touch rows that are there; one whose key is there twice updates both.
-        counted = self._load.write_mode != "merge" or len(statements) > 1
+        keys_alone = len(self._target.columns) == len(self._target.merge_keys)
+        counted = self._load.write_mode != "merge" or not keys_alone
         if counted and touched < rows:
             raise DataError(
                 f"a trigger or rule of `{self._table}` kept {rows - touched} rows out",

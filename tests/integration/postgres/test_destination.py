@@ -328,8 +328,8 @@ def test_rows_of_another_schema_are_not_written(
     writer.abort()
 
 
-def test_an_error_of_the_rows_comes_out_as_itself(postgres: PostgresDatabase, loading: Callable[..., Any]) -> None:
-    """Not as what the driver makes of it; nothing is written."""
+def test_an_error_of_the_rows_comes_out_with_its_words(postgres: PostgresDatabase, loading: Callable[..., Any]) -> None:
+    """A C stream carries no more than those; nothing is written."""
     loads = loading()
     loads.destination.fence(loads.pipeline_id, loads.recipe, 1, "owner")
     writer = loads.destination.begin(loads.next_load(ROWS.schema, "append", (), has_cursor=False))
@@ -338,11 +338,10 @@ def test_an_error_of_the_rows_comes_out_as_itself(postgres: PostgresDatabase, lo
         yield ROWS.to_batches()[0]
         raise DataError("row 4 is bad", context={"row": 4})
 
-    with pytest.raises(DataError, match="row 4 is bad") as caught:
+    with pytest.raises(DataError, match="row 4 is bad"):
         writer.stage(pa.RecordBatchReader.from_batches(ROWS.schema, batches()))
 
     writer.abort()
-    assert caught.value.context == {"row": 4}
     assert postgres.value("SELECT to_regclass('target')::text AS t") is None
 
 
@@ -357,7 +356,8 @@ def test_the_plan_shows_every_statement_and_changes_nothing(
         'CREATE SCHEMA IF NOT EXISTS "o dd"',
         'CREATE TABLE "o dd"."ta""ble" ("id" integer, "name" text, PRIMARY KEY ("id"))',
     )
-    assert [statement.split()[0] for statement in facts.finalize] == ["UPDATE", "INSERT"]
+    assert [statement.split()[0] for statement in facts.finalize] == ["INSERT"]
+    assert 'ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name"' in facts.finalize[0]
     assert postgres.value("SELECT count(*) FROM pg_namespace WHERE nspname IN ('o dd', '_arrowload')") == 0
 
 

@@ -270,7 +270,7 @@ def test_values_that_the_driver_would_change_are_errors(
 
 @pytest.mark.parametrize(
     ("kind", "value", "sqlstate"),
-    [("varchar(2)", "abc", "22001"), ("text", "a\0b", "22021"), ("mood", "bad", "22P02"), ("price", "-1", "23514")],
+    [("varchar(2)", "abc", "22001"), ("mood", "bad", "22P02"), ("price", "-1", "23514")],
 )
 def test_what_the_server_refuses_is_bad_data(
     postgres: PostgresDatabase, loading: Callable[..., Any], kind: str, value: str, sqlstate: str

@@ -189,7 +189,7 @@ def test_arrays_that_are_no_lists_are_never_flattened(
     """Dimensions and lower bounds end the load with the column's name; as text they are read."""
     postgres.execute(f"CREATE TABLE t (v int[]); INSERT INTO t VALUES ('{{1}}'), ('{value}');")
 
-    with pytest.raises(DataError, match="column `v` holds"):
+    with pytest.raises(DataError, match="column `v`, row 2"):
         read(table="t")
 
     assert read(table="t", columns={"v": "text"}).column("v").to_pylist() == ["{1}", value]

@@ -1,0 +1,170 @@
+"""One repeatable read, shared by as many connections as there are splits."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from arrowload.connectors.postgres.relay import relay_format
+from arrowload.connectors.postgres.routes import adapted, open_reader, route_of
+from arrowload.connectors.postgres.session import RelaySession
+from arrowload.connectors.postgres.splitting import WHOLE, Part, block_parts, free_connections, key_parts
+from arrowload.core.exceptions import ConnectorError
+from arrowload.core.state import State
+from arrowload.planning.capabilities import Split, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from arrowload.connectors.base import Overlap
+    from arrowload.connectors.postgres.catalogue import Relation
+    from arrowload.connectors.postgres.config import PostgresSourceConfig
+    from arrowload.connectors.postgres.routes import Reading, RowReader
+    from arrowload.connectors.postgres.session import Session
+
+
+class PostgresSnapshot:
+    """The rows of one window; see `Snapshot`.
+
+    Args:
+        config: Of the source.
+        session: The connection that began the transaction; one split is read over it, several over their own.
+        relation: What is read.
+        conditions: Which of its rows, as SQL.
+        reading: Which columns.
+        window: The rows, for the plan.
+        state: What to remember once they are loaded.
+    """
+
+    overlap: Overlap | None = None
+
+    def __init__(
+        self,
+        config: PostgresSourceConfig,
+        session: Session,
+        *,
+        relation: Relation,
+        conditions: Sequence[str | None],
+        reading: Reading,
+        window: Window,
+        state: State,
+    ) -> None:
+        self._config = config
+        self._session = session
+        self._relation = relation
+        self._conditions = conditions
+        self._reading = reading
+        self._route = route_of(config)
+        self._under_way: Generator[pa.RecordBatch] | None = None
+        self._readers: list[RowReader] = []
+        self.relay_format = relay_format(reading) if self._route == "copy" else None
+        self.schema: pa.Schema = reading.schema
+        self.window = window
+        self.state = State(cursor_values=state.cursor_values, watermarks=state.watermarks)
+
+    def splits(self, n: int) -> Sequence[Split]:
+        """At most `n`: ranges of blocks, or of the values of `split_on`; one where neither can be had."""
+        parts = self._parts(n)
+        alone = len(parts) == 1 and self._route != "connectorx"
+        snapshot_id = None if alone else self._session.execute("SELECT pg_export_snapshot() AS id")[0][0]
+        return [
+            Split(index=i, spec={"query": self.query(part), "snapshot": snapshot_id}, what=part.what)
+            for i, part in enumerate(parts)
+        ]
+
+    def query(self, part: Part = WHOLE) -> str:
+        """The query for the rows of one part."""
+        null_infinity = self._reading.null_infinity
+        columns = (adapted(column, self._route, null_infinity=null_infinity) for column in self._reading.columns)
+        items = ", ".join(column.select() for column in columns)
+        return f"SELECT {items} {self._relation.rows(*self._conditions, part.condition)}"
+
+    def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
+        """The rows, as the server sends them; reading the only split again ends the reading that is under way."""
+        if split.spec["snapshot"] is None:
+            self.close()
+            batches = self._under_way = self._alone(split, batch_size)
+        else:
+            batches = self._beside(split, batch_size)
+        return pa.RecordBatchReader.from_batches(self.schema, batches)
+
+    def read_relay(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The rows of one split as they lie on the wire, of `RELAY_SCHEMA`."""
+        snapshot_id = split.spec["snapshot"]
+        if snapshot_id is None:
+            yield from self._relayed(self._session, split)
+            return
+        reader = open_reader(self._config, str(snapshot_id))
+        self._readers.append(reader)
+        try:
+            yield from self._relayed(reader, split)
+        finally:
+            self._readers.remove(reader)
+            reader.close()
+
+    def _relayed(self, reader: RowReader, split: Split) -> Iterator[pa.RecordBatch]:
+        if not isinstance(reader, RelaySession):
+            raise TypeError("the driver does not hand over rows as they lie on the wire")
+        yield from reader.read_relay(str(split.spec["query"]), self._reading)
+
+    def cancel(self) -> None:
+        """Have readers that wait for the server come back, with an error."""
+        for reader in (self._session, *self._readers):
+            # A connection that is gone takes no cancel, and needs none.
+            with suppress(ConnectorError):
+                reader.cancel()
+
+    def close(self) -> None:
+        """End the reading that is under way; the snapshot itself stays."""
+        if self._under_way is not None:
+            self._under_way.close()
+            self._under_way = None
+
+    def scalar(self, column: str, sql: str | None) -> pa.Scalar | None:
+        """The value of an SQL expression, in the type in which `column` is read; None for None."""
+        if sql is None:
+            return None
+        (read,) = (replace(c, expression=sql) for c in self._reading.columns if c.name == column)
+        reading = replace(self._reading, columns=(read,))
+        (batch,) = self._session.read(f"SELECT {read.select()}", reading, batch_size=1)
+        return batch.column(0)[0]
+
+    def _parts(self, n: int) -> Sequence[Part]:
+        if n > 1:
+            # Other clients of the server need connections too.
+            n = min(n, max(1, free_connections(self._session) // 2))
+        if n == 1:
+            return [WHOLE]
+        if self._config.split_on is not None:
+            return key_parts(
+                self._session, self._relation, self._relation.rows(*self._conditions), self._config.split_on, n
+            )
+        return block_parts(self._session, self._relation, n)
+
+    def _alone(self, split: Split, batch_size: int) -> Generator[pa.RecordBatch]:
+        """Over the connection of the snapshot itself."""
+        self._session.run("SAVEPOINT reading")
+        batches = self._session.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
+        whole = False
+        try:
+            yield from batches
+            whole = True
+        finally:
+            batches.close()
+            if not whole:
+                # What is cancelled fails, and a failure would end the snapshot; a lost connection has been reported.
+                with suppress(ConnectorError):
+                    self._session.run("ROLLBACK TO SAVEPOINT reading")
+
+    def _beside(self, split: Split, batch_size: int) -> Generator[pa.RecordBatch]:
+        """Over a connection of its own."""
+        reader = open_reader(self._config, str(split.spec["snapshot"]))
+        self._readers.append(reader)
+        try:
+            yield from reader.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
+        finally:
+            self._readers.remove(reader)
+            reader.close()
