@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
 from arrowload.core.casting import CastFailure, cast_exact
+from arrowload.core.lazy import compute as pc
 
 _Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
 

@@ -38,10 +38,15 @@ class CsvFormat:
 
     name = "csv"
     evolves = False
+    lanes = 1  # people read them in order
+    chunk_bytes = 0
 
     def __init__(self, compression: str = "none") -> None:
         self.suffix = _ENDINGS[compression]
         self._codec = None if compression == "none" else compression
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """A batch is written as it comes; nothing is held."""
 
     def stored_schema(self, schema: pa.Schema) -> pa.Schema:
         """The types that can be read back as they were written: uuid and json as text, dictionaries as their values.

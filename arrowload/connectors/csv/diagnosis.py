@@ -45,7 +45,7 @@ def require_closed(file: FileInfo, config: CsvSourceConfig, dialect: Dialect) ->
 
 
 def explain(error: Exception, file: FileInfo, config: CsvSourceConfig, dialect: Dialect) -> DataError:
-    """The error for people, of the row that pyarrow stumbled over.
+    """The error for people, of the row that a parser stumbled over.
 
     Raises:
         DataError: The file ends inside quotes.
@@ -59,7 +59,7 @@ def explain(error: Exception, file: FileInfo, config: CsvSourceConfig, dialect: 
             context={"path": file.path, "line": ragged.line, "fields": ragged.fields, "expected": width},
             hint=f"correct the line; the delimiter was taken to be {dialect.delimiter!r}",
         )
-    if "straddling" in str(error):
+    if "straddling" in str(error) or "is longer than" in str(error):
         return DataError(
             f"`{file.path}` has a row longer than {config.block_size}",
             context={"path": file.path},

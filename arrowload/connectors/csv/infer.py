@@ -22,7 +22,8 @@ from decimal import Decimal
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from arrowload.core.lazy import compute as pc
 
 _EXPONENT: Final = r"[eE][+-]?[0-9]+"
 INTEGER: Final = r"^(-?[1-9][0-9]*|0)$"

@@ -1,7 +1,8 @@
-"""Reads CSV files: pyarrow splits rows into texts, and each column's texts become its type or an error with a line.
+"""Reads CSV files: each column's texts become its type, or an error with a line.
 
-pyarrow's reader and not DuckDB's, which takes a zstd file that was cut short for an empty one, does not check gzip's
-checksum, and rounds `1.5` when a column is an integer.
+Rust cuts and converts what is surely a value. What is not, the sample that types are inferred from, and files with an
+escape character go through pyarrow: its reader and not DuckDB's, which takes a zstd file that was cut short for an
+empty one, does not check gzip's checksum, and rounds `1.5` when a column is an integer.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv as pa_csv
 
 from arrowload.connectors.csv.convert import convert
 from arrowload.connectors.csv.diagnosis import explain, line_of, require_closed
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
+from arrowload.connectors.csv.parse import FileRange, parse, rows_before, slow_reason
+from arrowload.connectors.csv.ranges import MIN_PART, cut_file
 from arrowload.connectors.csv.text import open_utf8
-from arrowload.connectors.files.listing import file_splits, pinned, split_files
+from arrowload.connectors.files.listing import partition, pinned
 from arrowload.connectors.files.source import FileSource
 from arrowload.core.casting import CastFailure, check_cast, shown
 from arrowload.core.exceptions import DataError, RecipeError
+from arrowload.core.lazy import compute as pc
 from arrowload.core.types import parse_type
+from arrowload.planning.capabilities import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
     from arrowload.io.files import FileInfo
-    from arrowload.planning.capabilities import Split
 
 _BATCH_BYTES: Final = 16 * 1024**2
 _BATCH_ROWS: Final = 65_536
@@ -49,14 +52,21 @@ class CsvReader:
 
     name = "csv"
     suffixes: tuple[str, ...] = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz", ".tsv.zst")
-    route_reason = "pyarrow splits rows into columns of text, and each is converted exactly"
 
     def __init__(self, config: CsvSourceConfig) -> None:
         self._config = config
+        self._slow_reason = slow_reason(config)
         _require_encoding(config.encoding)
         self._declared = {name: parse_type(text) for name, text in config.columns.items()}
         for name, data_type in self._declared.items():
             _require_readable(name, data_type)
+
+    @property
+    def route_reason(self) -> str:
+        """Why files are read as they are."""
+        if self._slow_reason is not None:
+            return f"pyarrow splits rows into columns of text, each converted exactly: {self._slow_reason}"
+        return "Rust parses text straight into Arrow; what it does not surely take goes through pyarrow"
 
     def schema(self, files: Sequence[FileInfo]) -> pa.Schema:
         """The columns of the first file that is not empty, each in the type that the recipe or the sample says.
@@ -92,11 +102,15 @@ class CsvReader:
         _require_names(dialect, list(profiles), file)
         wanted = self._config.sample_rows
         rows_left = -1 if wanted == "all" else -(-wanted // n_files)
-        for texts in _rebatch(self._texts(file, dialect), _BATCH_ROWS):
+        schema = pa.schema([(name, pa.binary()) for name in dialect.names])
+        size = _BATCH_ROWS if rows_left < 0 else min(rows_left, _BATCH_ROWS)
+        row = 0
+        for texts in self._batches(FileRange(file), dialect, schema, size):
             piece = texts if rows_left < 0 else texts.slice(0, rows_left)
             for name, column in zip(piece.schema.names, piece.columns, strict=True):
                 if name not in self._declared:
-                    profiles[name].feed(self._as_text(column, name, 0, file, dialect))
+                    profiles[name].feed(self._as_text(column, name, row, FileRange(file), dialect))
+            row += piece.num_rows
             if rows_left >= 0:
                 rows_left -= piece.num_rows
                 if rows_left <= 0:
@@ -113,8 +127,19 @@ class CsvReader:
                 )
 
     def splits(self, files: Sequence[FileInfo], n: int) -> list[Split]:
-        """Whole files: where a row starts in a CSV file is known only to who read what comes before it."""
-        return file_splits(files, n)
+        """Parts of about equal size, in the order of the rows: files, and ranges of large ones that can be cut."""
+        size = sum(file.size for file in files) // max(1, n)
+        parts = [part for file in files for part in self._parts(file, size)]
+        sizes = [(part.end or part.file.size) - part.start + 1 for part in parts]
+        return [
+            Split(index=i, spec={"parts": [msgspec.to_builtins(parts[j]) for j in run]})
+            for i, run in enumerate(partition(sizes, max(1, n)))
+        ]
+
+    def _parts(self, file: FileInfo, size: int) -> list[FileRange]:
+        if self._slow_reason is not None:
+            return [FileRange(file)]
+        return cut_file(file, self._config, max(size, MIN_PART))
 
     def read(self, split: Split, schema: pa.Schema, batch_size: int) -> Iterator[pa.RecordBatch]:
         """The rows of one split.
@@ -123,29 +148,41 @@ class CsvReader:
             DataError: A row or a value is not what it should be; says the file, the line and the column.
             TransientConnectorError: A file changed since it was listed.
         """
-        for file in split_files(split):
-            with pinned(file):
-                dialect = find_dialect(file, self._config)
+        for part in msgspec.convert(split.spec["parts"], list[FileRange]):
+            with pinned(part.file):
+                dialect = find_dialect(part.file, self._config)
                 if dialect is not None:
-                    _require_names(dialect, schema.names, file)
-                    yield from self._read_file(file, dialect, schema, batch_size)
+                    _require_names(dialect, schema.names, part.file)
+                    yield from self._read_part(part, dialect, schema, batch_size)
 
-    def _read_file(
-        self, file: FileInfo, dialect: Dialect, schema: pa.Schema, batch_size: int
+    def _read_part(
+        self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
     ) -> Iterator[pa.RecordBatch]:
         row = 0
-        for texts in _rebatch(self._texts(file, dialect), batch_size):
-            columns = [self._convert(texts.column(field.name), field, row, file, dialect) for field in schema]
+        for batch in self._batches(part, dialect, schema, batch_size):
+            columns = [self._convert(batch.column(field.name), field, row, part, dialect) for field in schema]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
-            row += texts.num_rows
+            row += batch.num_rows
 
-    def _convert(self, column: pa.Array, field: pa.Field, row: int, file: FileInfo, dialect: Dialect) -> pa.Array:
-        texts = self._as_text(column, field.name, row, file, dialect)
+    def _batches(
+        self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
+    ) -> Iterator[pa.RecordBatch]:
+        if not dialect.has_rows:
+            return iter(())
+        if self._slow_reason is not None:
+            return _rebatch(self._texts(part.file, dialect), batch_size)
+        return parse(part, self._config, dialect, schema, declared=self._declared, batch_size=batch_size)
+
+    def _convert(self, column: pa.Array, field: pa.Field, row: int, part: FileRange, dialect: Dialect) -> pa.Array:
+        if column.type == field.type:
+            return column
+        file = part.file
+        texts = self._as_text(column, field.name, row, part, dialect)
         inferred = field.name not in self._declared
         try:
             return convert(texts, field.type, inferred=inferred)
         except CastFailure as exc:
-            line = line_of(row + exc.row, file, self._config, dialect)
+            line = self._line_of(row + exc.row, part, dialect)
             hint = f"say `columns: {{{field.name}: string}}` or another type"
             raise DataError(
                 f"`{file.path}` line {line}, column `{field.name}`: {_quoted(exc.value)} {exc.reason}",
@@ -153,22 +190,26 @@ class CsvReader:
                 hint=f"{hint}, or `sample_rows: all`" if inferred else hint,
             ) from exc
 
-    def _as_text(self, column: pa.Array, name: str, row: int, file: FileInfo, dialect: Dialect) -> pa.Array:
+    def _as_text(self, column: pa.Array, name: str, row: int, part: FileRange, dialect: Dialect) -> pa.Array:
         try:
             return cast_binary(column)
         except pa.ArrowInvalid as exc:
             bad = next(i for i in range(len(column)) if not _is_utf8(column[i].as_py()))
-            line = line_of(row + bad, file, self._config, dialect)
+            line = self._line_of(row + bad, part, dialect)
             raise DataError(
-                f"`{file.path}` line {line}, column `{name}`: {shown(repr(column[bad].as_py()))} is no UTF-8",
-                context={"path": file.path, "line": line, "column": name},
+                f"`{part.file.path}` line {line}, column `{name}`: {shown(repr(column[bad].as_py()))} is no UTF-8",
+                context={"path": part.file.path, "line": line, "column": name},
                 hint="set `encoding` to that of the file",
             ) from exc
 
+    def _line_of(self, row: int, part: FileRange, dialect: Dialect) -> int:
+        before = rows_before(part, self._config, dialect, dialect.names)
+        return line_of(before + row, part.file, self._config, dialect)
+
     def _texts(self, file: FileInfo, dialect: Dialect) -> Iterator[pa.RecordBatch]:
         """The rows of one file, every column as bytes, in pieces of about one block."""
-        if not dialect.has_rows:
-            return
+        from pyarrow import csv as pa_csv
+
         with open_utf8(file, self._config) as stream:
             last: pa.RecordBatch | None = None
             try:
@@ -181,6 +222,8 @@ class CsvReader:
                 require_closed(file, self._config, dialect)
 
     def _options(self, dialect: Dialect) -> tuple[Any, Any, Any]:
+        from pyarrow import csv as pa_csv
+
         return (
             pa_csv.ReadOptions(
                 use_threads=False,

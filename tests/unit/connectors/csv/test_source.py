@@ -91,6 +91,11 @@ def test_null_and_the_empty_text_differ(read):
     assert rows(read(b'a,b\n,""\n"",\n')) == [(None, ""), ("", None)]
 
 
+def test_an_empty_cell_that_the_file_ends_with(read):
+    """It is NULL, with a line end behind it or without."""
+    assert rows(read(b'a,b\n"x",\n')) == rows(read(b'a,b\n"x",')) == [("x", None)]
+
+
 def test_null_values(read):
     """Unquoted tokens are NULL, quoted ones are text; the list takes the default's place."""
     content = b'a,b,c\nNA,1,x\n3,NA,""\n,2,"NA"\n'
@@ -194,12 +199,14 @@ def test_splits_read_each_file_once(tmp_path):
         (b'a,b\n"1\n",2\n\xff,4\n', 4, "is no UTF-8"),
         (b"a,b\n" + b'"1\n",2\n' * 500 + b"\xff,4\n", 1002, "is no UTF-8"),
         (b"a,b\n" + b"1,2\n" * 90_000 + b"3\n", 90_002, "1 fields where 2"),
+        (b"a,b\n" + b"1,2\n" * 90_000 + b"\xff,4\n", 90_002, "is no UTF-8"),
     ],
 )
-def test_broken_rows(read, content, line, said):
-    """A row that breaks the rules is reported with the line that it starts on."""
+@pytest.mark.parametrize("sample_rows", [20_480, "all"])
+def test_broken_rows(read, content, line, said, sample_rows):
+    """A row that breaks the rules is reported with the line that it starts on, by the sample or later."""
     with pytest.raises(DataError, match=said) as caught:
-        read(content)
+        read(content, sample_rows=sample_rows)
     assert caught.value.context["line"] == line
     assert f"line {line}" in caught.value.message
 
