@@ -6,6 +6,13 @@ import json
 import resource
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = (
     "pyarrow",
@@ -17,6 +24,18 @@ HEAVY = (
     "yaml",
     "jinja2",
     "fsspec",
+)
+# What a load of a few rows has no use for; pyarrow.compute makes a function for each of its kernels.
+UNUSED = (
+    "pyarrow.compute",
+    "polars",
+    "jinja2",
+    "rich.console",
+    "fsspec",
+    "stamina",
+    "asyncio",
+    "pyarrow.dataset",
+    "numpy",
 )
 CODE = f"""
 import json, sys
@@ -46,3 +65,17 @@ def test_help_takes_little_time() -> None:
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert min(times) < 0.45
+
+
+def test_a_small_load_imports_only_what_it_uses(tmp_path: Path) -> None:
+    """Parquet to DuckDB and to Parquet, with no step and no template."""
+    pq.write_table(pa.table({"id": range(10)}), tmp_path / "ten.parquet")
+    targets = ({"type": "duckdb", "path": "out.duckdb", "table": "t"}, {"type": "parquet", "path": "out"})
+    for target in targets:
+        recipe = {"name": "ten", "source": {"type": "parquet", "path": "ten.parquet"}, "destination": target}
+        (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+        code = CODE.replace(repr(HEAVY), repr(UNUSED))
+        arguments = [sys.executable, "-c", code, "run", str(tmp_path / "recipe.json"), "--full-refresh"]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+
+        assert json.loads(done.stderr.splitlines()[-1]) == [0, []]

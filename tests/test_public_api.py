@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 
 import arrowload
+from arrowload.core.registry import destinations, sources, state_backends, transforms
 
 HEAVY = ("pyarrow", "polars", "duckdb", "adbc_driver_postgresql", "msgspec", "yaml", "jinja2", "fsspec")
 
@@ -24,6 +26,21 @@ def test_plan_is_the_function_after_its_folder_was_imported() -> None:
     import arrowload.planning.planner
 
     assert all(callable(getattr(arrowload, name)) for name in ("plan", "run", "read", "stream", "preview", "validate"))
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """It is written down where asking for it costs nothing."""
+    assert arrowload.__version__ == importlib.metadata.version("arrowload")
+
+
+def test_what_is_built_in_is_found_without_reading_entry_points() -> None:
+    """Each is in the module of its name, so that only plug-ins are looked for in the installed packages."""
+    for registry in (sources, destinations, transforms, state_backends):
+        own = [entry for entry in importlib.metadata.entry_points(group=registry.group) if entry.dist is not None]
+        built_in = [entry for entry in own if entry.dist.name == "arrowload"]
+        assert built_in
+        for entry in built_in:
+            assert entry.value == f"{registry.home}.{entry.name}"
 
 
 def test_import_loads_no_driver() -> None:

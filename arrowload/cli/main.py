@@ -40,12 +40,12 @@ class _Group(click.RichGroup):
     cls=_Group,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Not by the decorator `rich_config`, which imports rich's console though nothing may be drawn.
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
     epilog="Example: arrowload init shop && arrowload run shop/recipe.yaml\n\n"
     "Exit codes: 0 done, 2 usage, 65 bad data, 70 a defect, 73 a file cannot be written, 74 outcome unknown, "
     "75 busy or try later, 77 credentials, 78 bad recipe or conflicting state, 130 interrupted.",
 )
-@click.rich_config(help_config=_HELP)
 @click.option("--debug", is_flag=True, envvar="ARROWLOAD_DEBUG", help="Show tracebacks [env: ARROWLOAD_DEBUG].")
 @click.version_option(package_name=_NAME, message="%(prog)s %(version)s")
 @click.pass_context

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.core.conversions import NoConversion, Options, convert, kind
 from arrowload.core.exceptions import RecipeError, TransformError
+from arrowload.core.lazy import compute as pc
 from arrowload.core.parsing import FormatError, compile_format
 from arrowload.core.types import type_name
 

@@ -13,9 +13,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.core import numbers, parsing
+from arrowload.core.lazy import compute as pc
 from arrowload.core.numbers import require
 from arrowload.core.types import type_name
 

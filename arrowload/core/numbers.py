@@ -11,9 +11,9 @@ import decimal
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.core import parsing
+from arrowload.core.lazy import compute as pc
 
 _WIDE_SCALE: Final = 38
 _HALF_AWAY: Final = "half_towards_infinity"

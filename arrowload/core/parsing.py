@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from arrowload.core.lazy import compute as pc
 
 TRUE_TEXTS: Final = ("true", "t", "yes", "y", "on", "1")
 FALSE_TEXTS: Final = ("false", "f", "no", "n", "off", "0")

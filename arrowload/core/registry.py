@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import EntryPoint, entry_points
+import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from arrowload.core.exceptions import MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.metadata import EntryPoint
 
     import msgspec
 
@@ -33,11 +35,14 @@ class Registry(Generic[T]):
         kind: What the names stand for, as error messages call it: `source`, `destination` …
         group: The entry point group that plug-ins use. An entry point names either a module that registers itself
             when it is imported, or a factory.
+        home: The package of the built-in ones, each in the module of its name. They are entry points too, which makes
+            them known to `names`; to look one up, the entry points of all installed packages need not be read.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, home: str | None = None) -> None:
         self.kind = kind
         self.group = group
+        self.home = home
         self._registrations: dict[str, Registration] = {}
         self._entry_points: dict[str, EntryPoint] | None = None
 
@@ -79,10 +84,18 @@ class Registry(Generic[T]):
 
     def _discovered(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:
+            from importlib.metadata import entry_points
+
             self._entry_points = {entry.name: entry for entry in entry_points(group=self.group)}
         return self._entry_points
 
     def _load(self, name: str) -> None:
+        if self.home is not None and name.isidentifier() and find_spec(f"{self.home}.{name}") is not None:
+            self._import(name, lambda: importlib.import_module(f"{self.home}.{name}"), f"'arrowload[{name}]'")
+        if name not in self._registrations:
+            self._load_entry_point(name)
+
+    def _load_entry_point(self, name: str) -> None:
         entry = self._discovered().get(name)
         if entry is None:
             near = difflib.get_close_matches(name, self.names(), n=1)
@@ -91,24 +104,22 @@ class Registry(Generic[T]):
                 context={"kind": self.kind, "name": name, "known": self.names()},
                 hint=f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(self.names())}",
             )
-        try:
-            loaded = entry.load()
-        except ModuleNotFoundError as exc:
-            raise MissingExtraError(
-                f"the {self.kind} `{name}` needs the package `{exc.name}`, which is not installed",
-                hint=_how_to_install(entry, exc.name),
-            ) from exc
+        own = entry.dist is not None and entry.dist.name == "arrowload"
+        loaded = self._import(name, entry.load, f"'arrowload[{entry.name}]'" if own else None)
         if name not in self._registrations:
             self.register(name, loaded)
 
+    def _import(self, name: str, load: Callable[[], Any], package: str | None) -> Any:
+        try:
+            return load()
+        except ModuleNotFoundError as exc:
+            raise MissingExtraError(
+                f"the {self.kind} `{name}` needs the package `{exc.name}`, which is not installed",
+                hint=f"pip install {package or exc.name}",
+            ) from exc
 
-def _how_to_install(entry: EntryPoint, missing: str | None) -> str:
-    if entry.dist is not None and entry.dist.name == "arrowload":
-        return f"pip install 'arrowload[{entry.name}]'"
-    return f"pip install {missing}"
 
-
-sources: Registry[Any] = Registry("source", "arrowload.sources")
-destinations: Registry[Any] = Registry("destination", "arrowload.destinations")
-transforms: Registry[Any] = Registry("transform step", "arrowload.transforms")
-state_backends: Registry[Any] = Registry("state backend", "arrowload.state_backends")
+sources: Registry[Any] = Registry("source", "arrowload.sources", "arrowload.connectors")
+destinations: Registry[Any] = Registry("destination", "arrowload.destinations", "arrowload.connectors")
+transforms: Registry[Any] = Registry("transform step", "arrowload.transforms", "arrowload.transforms")
+state_backends: Registry[Any] = Registry("state backend", "arrowload.state_backends", "arrowload.state")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.core.exceptions import RecipeError, TransformError
+from arrowload.core.lazy import compute as pc
 from arrowload.transforms.base import KernelTransform, RowError, Transformed
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arrowload.connectors.base import SEEN_SCHEMA
+from arrowload.connectors.duckdb.ledger import DuckDBLedger
+from arrowload.connectors.duckdb.merge import may_replace_rows
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
-from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.schema import refuse_repeated_names
-from arrowload.io.sql import TableName, quote_identifier, quote_literal
+from arrowload.io.sql import TableName, quote_identifier
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class DuckDBDestination:
         self._session = DuckDBSession(config.path, connection)
         self._table = TableName.parse(config.table, default_schema="main")
         self.target_name = str(self._table)
-        self._ledger = SqlLedger(self._session, self.target_name)
+        self._ledger = DuckDBLedger(self._session, self.target_name)
 
     def limit_memory(self, max_bytes: int) -> None:
         """Have DuckDB's own buffers stay below `max_bytes`."""
@@ -57,6 +58,9 @@ class DuckDBDestination:
         refuse_repeated_names(schema)
         incoming = column_types(schema)
         demanded = self._demanded_columns()
+        replace_rows = not demanded or (
+            write_mode == "merge" and may_replace_rows(self._session, self._table, schema.names)
+        )
         new = write_mode == "replace" or not demanded
         if not new:
             self._refuse_missing(schema, demanded)
@@ -66,12 +70,12 @@ class DuckDBDestination:
             exists=bool(demanded),
             schema=schema,
             ddl=self._creation(incoming, write_mode) if new else self._additions(incoming, demanded),
-            finalize=apply_statements(self._table, write_mode, merge_keys, schema.names),
+            finalize=apply_statements(self._table, write_mode, merge_keys, schema.names, replace_rows=replace_rows),
         )
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """See `TransactionalDestination.head`."""
-        return self._ledger.head(recipe, pipeline_id)
+        return None if self._session.is_absent else self._ledger.head(recipe, pipeline_id)
 
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
         """See `TransactionalDestination.fence`; the file's own lock keeps other processes out already."""
@@ -106,14 +110,7 @@ class DuckDBDestination:
 
     def _demanded_columns(self) -> dict[str, bool]:
         """Column → whether each row must bring a value for it; empty when there is no table."""
-        rows = self._session.execute(
-            "SELECT column_name, NOT is_nullable AND column_default IS NULL FROM duckdb_columns()"
-            " WHERE database_name = current_database()"
-            f" AND schema_name = {quote_literal(self._table.schema)}"
-            f" AND table_name = {quote_literal(self._table.table)}"
-            " ORDER BY column_index"
-        )
-        return {name: bool(demanded) for name, demanded in rows}
+        return {} if self._session.is_absent else dict(self._session.columns(self._table))
 
     def _refuse_missing(self, schema: pa.Schema, demanded: dict[str, bool]) -> None:
         missing = [name for name, needed in demanded.items() if needed and name not in schema.names]

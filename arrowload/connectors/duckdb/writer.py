@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, LedgerEntry, Load, Sealed
+from arrowload.connectors.base import LedgerEntry, Load, Sealed
+from arrowload.connectors.duckdb.merge import (
+    MERGE_STAGING,
+    count_keys,
+    drop_losers,
+    finds_keys_repeated,
+    may_replace_rows,
+    merge_statements,
+)
 from arrowload.connectors.duckdb.types import column_types
 from arrowload.core.exceptions import OutcomeUnknownError
 from arrowload.core.failpoint import failpoint
@@ -20,8 +28,6 @@ if TYPE_CHECKING:
     from arrowload.connectors.duckdb.session import DuckDBSession
     from arrowload.connectors.sql_ledger import SqlLedger
     from arrowload.core.typing import WriteMode
-
-_MERGE_STAGING: Final = TableName("temp", "_arrowload_staging")
 
 
 class DuckDBLoadWriter:
@@ -51,7 +57,7 @@ class DuckDBLoadWriter:
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Insert the rows of `stream` into the target, or into staging."""
-        into = _MERGE_STAGING if self._load.merge_keys else built_table(self._table, self._load.write_mode)
+        into = MERGE_STAGING if self._load.merge_keys else built_table(self._table, self._load.write_mode)
         if self._load.merge_keys:
             types = ", ".join(f"{quote_identifier(n)} {t}" for n, t in column_types(stream.schema).items())
             self._run([f"CREATE TEMP TABLE IF NOT EXISTS {quote_identifier(into.table)} ({types})"])
@@ -64,16 +70,15 @@ class DuckDBLoadWriter:
         """Count the rows, and with merge keys those that lose to another with the same key, which are dropped here."""
         if not self._load.merge_keys:
             return Sealed(rows_staged=self._rows)
-        lost = self._session.execute(
-            drop_losers(_MERGE_STAGING, self._load.merge_keys, has_cursor=self._load.has_cursor)
-        )
-        kept = self._session.execute(f"SELECT count(*) FROM {_MERGE_STAGING.sql()}")
-        return Sealed(rows_staged=int(lost[0][0]) + int(kept[0][0]), rows_duplicate=int(lost[0][0]))
+        # Ranking costs twice as much as counting, and mostly no key repeats.
+        kept = int(self._session.execute(count_keys(self._load.merge_keys))[0][0])
+        if kept < self._rows:
+            self._session.execute(drop_losers(self._load.merge_keys, has_cursor=self._load.has_cursor))
+        return Sealed(rows_staged=self._rows, rows_duplicate=self._rows - kept)
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
-        load = self._load
-        self._run(apply_statements(self._table, load.write_mode, load.merge_keys, load.schema.names))
+        self._run(self._applying())
         failpoint("finalize.applied")
         self._ledger.insert(entry, seen)
         failpoint("finalize.ledger")
@@ -97,31 +102,43 @@ class DuckDBLoadWriter:
             except duckdb.Error:
                 self._session.reconnect()
 
+    def _applying(self) -> tuple[str, ...]:
+        load, replace_rows = self._load, False
+        if load.write_mode == "merge":
+            replace_rows = may_replace_rows(self._session, self._table, load.schema.names) and not finds_keys_repeated(
+                self._session, self._table, load.merge_keys
+            )
+        return apply_statements(
+            self._table, load.write_mode, load.merge_keys, load.schema.names, replace_rows=replace_rows
+        )
+
     def _run(self, statements: Sequence[str]) -> None:
         for statement in statements:
             self._session.execute(statement)
 
 
-def drop_losers(staging: TableName, keys: Sequence[str], *, has_cursor: bool) -> str:
-    """The statement that leaves, of staged rows with equal keys, the one with the greatest (cursor, ordinal)."""
-    by = ", ".join(map(quote_identifier, keys))
-    order = f"{quote_identifier(CURSOR_COLUMN)} DESC NULLS LAST, " if has_cursor else ""
-    ranked = (
-        f"SELECT rowid AS id, row_number() OVER (PARTITION BY {by}"
-        f" ORDER BY {order}{quote_identifier(ORDINAL_COLUMN)} DESC) AS place FROM {staging.sql()}"
-    )
-    return f"DELETE FROM {staging.sql()} WHERE rowid IN (SELECT id FROM ({ranked}) WHERE place > 1)"
-
-
 def apply_statements(
-    table: TableName, write_mode: WriteMode, merge_keys: Sequence[str], columns: Sequence[str]
+    table: TableName,
+    write_mode: WriteMode,
+    merge_keys: Sequence[str],
+    columns: Sequence[str],
+    *,
+    replace_rows: bool,
 ) -> tuple[str, ...]:
-    """The statements that bring staged rows into the target; none under `append`, whose rows are there already."""
+    """The statements that bring staged rows into the target; none under `append`, whose rows are there already.
+
+    Args:
+        table: The target.
+        write_mode: Of the load.
+        merge_keys: Of the load.
+        columns: Of its rows.
+        replace_rows: A merge may delete rows and insert them anew.
+    """
     names = ", ".join(map(quote_identifier, columns))
-    staged, built = _MERGE_STAGING.sql(), built_table(table, write_mode)
+    staged, built = MERGE_STAGING.sql(), built_table(table, write_mode)
     unstage = (f"INSERT INTO {built.sql()} ({names}) SELECT {names} FROM {staged}", f"DROP TABLE {staged}")
     if write_mode == "merge":
-        return (_merge(table, merge_keys, columns), f"DROP TABLE {staged}")
+        return merge_statements(table, merge_keys, columns, replace_rows=replace_rows)
     if write_mode == "replace":
         return (
             *(unstage if merge_keys else ()),
@@ -134,14 +151,3 @@ def apply_statements(
 def built_table(table: TableName, write_mode: WriteMode) -> TableName:
     """The table that rows end up in before the commit: the target, or under `replace` the one that takes its place."""
     return TableName(table.schema, f"{table.table}__arrowload") if write_mode == "replace" else table
-
-
-def _merge(table: TableName, keys: Sequence[str], columns: Sequence[str]) -> str:
-    names = [quote_identifier(name) for name in columns]
-    on = " AND ".join(f"t.{quote_identifier(key)} = s.{quote_identifier(key)}" for key in keys)
-    rest = [quote_identifier(name) for name in columns if name not in keys]
-    update = f" WHEN MATCHED THEN UPDATE SET {', '.join(f'{n} = s.{n}' for n in rest)}" if rest else ""
-    return (
-        f"MERGE INTO {table.sql()} AS t USING {_MERGE_STAGING.sql()} AS s ON {on}{update}"
-        f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)})"
-    )

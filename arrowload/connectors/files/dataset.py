@@ -134,7 +134,7 @@ class Dataset:
         """Write row hashes to a file of their own, and return when it is on the disk."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, SEEN_SCHEMA) as writer:
-            writer.write_table(seen.cast(SEEN_SCHEMA))
+            writer.write_table(seen if seen.schema == SEEN_SCHEMA else seen.cast(SEEN_SCHEMA))
         write_file(self.seen_folder / name, sink.getvalue())
         sync_folder(self.seen_folder)
 

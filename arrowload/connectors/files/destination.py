@@ -45,6 +45,10 @@ class FileDestination:
         self._target_bytes = target_bytes
         self._dataset = Dataset(self._folder)
 
+    def limit_memory(self, max_bytes: int) -> None:
+        """Have the parts that are being written take at most about `max_bytes`."""
+        self._format.limit_memory(max_bytes)
+
     def capabilities(self) -> DestinationCapabilities:
         """Appends and replaces, with a ledger; a file cannot update rows in place."""
         return DestinationCapabilities(write_modes=frozenset({"append", "replace"}), transactional=True)

@@ -88,7 +88,7 @@ def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | Non
         StateError: The state holds something else under the watermark's name.
     """
     if incremental is None:
-        window = Window(statements=_named(files), empty=not files)
+        window = Window(statements=_named(files), empty=not files, bytes=_bytes(files))
         return FileWindow(files=tuple(files), window=window, state=State())
     lag_ns = int((incremental.lag or dt.timedelta()) / dt.timedelta(microseconds=1)) * 1000
     newest, forgotten, seen = _remembered(state)
@@ -108,6 +108,7 @@ def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | Non
         statements=_named(chosen),
         lower=_as_text(forgotten) if forgotten else None,
         upper=_as_text(reached) if reached else None,
+        bytes=_bytes(chosen),
         notes=tuple(f"`{f.key}` has a modification time in the future" for f in chosen if f.mtime_ns > now),
     )
     return FileWindow(
@@ -117,6 +118,10 @@ def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | Non
             watermarks={WATERMARK: {"newest_ns": reached, "forgotten_ns": forgotten, "files": kept}} if reached else {}
         ),
     )
+
+
+def _bytes(files: Sequence[FileInfo]) -> int:
+    return sum(file.size for file in files)
 
 
 def _named(files: Sequence[FileInfo]) -> tuple[str, ...]:

@@ -31,11 +31,18 @@ class PartFormat(Protocol):
         name: For people: `parquet`.
         suffix: Of a part's name: `.parquet`.
         evolves: Parts of one dataset may have different columns.
+        lanes: How many parts are written at once.
+        chunk_bytes: How much a part is handed at once, in Arrow buffers; 0 for a batch.
     """
 
     name: str
     suffix: str
     evolves: bool
+    lanes: int
+    chunk_bytes: int
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Let all parts that are written at once take at most about `max_bytes`."""
 
     def stored_schema(self, schema: pa.Schema) -> pa.Schema:
         """The types that a part keeps rows of `schema` in.

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from arrowload.connectors.base import Load, Sealed
 from arrowload.connectors.files.dataset import remove, staging_name
+from arrowload.connectors.files.lanes import PartLane, PartLanes, chunks
 from arrowload.connectors.files.log import DataFile, LoadRecord, encode_schema
-from arrowload.connectors.files.part import PartFile
 from arrowload.core.exceptions import ConnectorError, OutcomeUnknownError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
 from arrowload.io.files import make_folder, os_errors, sync_folder, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pyarrow as pa
 
     from arrowload.connectors.base import LedgerEntry
     from arrowload.connectors.files.dataset import Dataset
-    from arrowload.connectors.files.part import PartFormat, PartWriter
+    from arrowload.connectors.files.part import PartFormat
 
 
 class DatasetLoadWriter:
@@ -43,6 +44,7 @@ class DatasetLoadWriter:
         self._name = staging_name(load.pipeline_id, load.epoch, load.load_id)
         self._folder = dataset.staging / self._name
         self._parts: list[DataFile] = []
+        self._numbers = itertools.count()
         self._existing = dataset.log.schema()
         self._committing = False
         with os_errors(self._folder):
@@ -54,35 +56,23 @@ class DatasetLoadWriter:
         Raises:
             TransientConnectorError: The disk is full, or fails.
         """
-        batch = next(stream, None)
-        while batch is not None:
-            batch = self._stage_part(batch, stream)
+        self._stage(chunks(iter(stream), self._format.chunk_bytes))
 
-    def _stage_part(self, batch: pa.RecordBatch | None, stream: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-        """Write one part; returns the first batch of the next."""
-        with os_errors(self._folder):
-            file = PartFile(self._folder / f"{self._load.load_id}-{len(self._parts):04}{self._format.suffix}")
+    def _stage(self, chunked: Iterable[list[pa.RecordBatch]]) -> None:
+        lanes = PartLanes([self._lane() for _ in range(self._format.lanes)])
         try:
-            with os_errors(file.path):
-                writer = self._format.open(file, self._load.schema)
-            while batch is not None:
-                self._write(writer, file, batch)
-                batch = next(stream, None)
-                if file.bytes >= self._target_bytes:
-                    break
-            with os_errors(file.path):
-                writer.close()
-                file.close()
+            for batches in chunked:
+                lanes.write(batches)
+            self._parts += lanes.finish()
         except BaseException:
-            file.abandon()
+            lanes.abandon()
             raise
-        self._parts.append(DataFile(name=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256()))
-        return batch
 
-    def _write(self, writer: PartWriter, file: PartFile, batch: pa.RecordBatch) -> None:
-        with os_errors(file.path):
-            writer.write(batch)
-        file.rows += batch.num_rows
+    def _lane(self) -> PartLane:
+        return PartLane(self._format, self._load.schema, self._next_path, self._target_bytes)
+
+    def _next_path(self) -> Path:
+        return self._folder / f"{self._load.load_id}-{next(self._numbers):04}{self._format.suffix}"
 
     def seal(self) -> Sealed:
         """Count what is staged, and return when it is on the disk.
@@ -91,7 +81,7 @@ class DatasetLoadWriter:
         finds the columns.
         """
         if not self._parts and (self._load.write_mode == "replace" or self._existing is None):
-            self._stage_part(None, iter(()))
+            self._stage([[]])
         with os_errors(self._folder):
             sync_folder(self._folder)
         rows = sum(part.rows for part in self._parts)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, SEEN_SCHEMA, LedgerEntry, LedgerHead, Load, Sealed
 from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.failpoint import failpoint
+from arrowload.core.lazy import compute as pc
 from arrowload.core.schema import is_storable, refuse_repeated_names
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 

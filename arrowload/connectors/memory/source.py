@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import ConnectorError, DataError, RecipeError
+from arrowload.core.lazy import compute as pc
 from arrowload.core.state import State
 from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import SourceFacts, Split, Window
@@ -54,7 +54,7 @@ class MemorySource:
         """The rows as they are now, within the cursor's bounds when the recipe has one."""
         table = self._table()
         if self._incremental is None:
-            yield MemorySnapshot(table, Window(empty=not table.num_rows), None, State())
+            yield MemorySnapshot(table, Window(empty=not table.num_rows, bytes=table.nbytes), None, State())
         elif isinstance(self._incremental, CursorIncremental):
             yield _cursor_snapshot(table, self._incremental, state)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -12,13 +13,18 @@ from arrowload.core.exceptions import RecipeError
 if TYPE_CHECKING:
     from arrowload.connectors.files.part import PartFile
 
-# A row group is held in memory while it is collected and once more while it is encoded.
 _GROUP_BYTES: Final = 32 * 1024**2
 _GROUP_ROWS: Final = 1024**2
+# By VmHWM, a thread that encodes takes 3.5 row groups: the rows, the pages, and what the allocator keeps.
+_GROUPS_IN_MEMORY: Final = 4
+_MAX_LANES: Final = 4
 
 
 class ParquetFormat:
     """Parquet, as the dataset destination knows it.
+
+    pyarrow encodes a file on one core, so as many files are written side by side as there are cores. Row groups are
+    dealt out to them as they come.
 
     Args:
         compression: Of the pages: a codec's name, or `none`.
@@ -30,6 +36,12 @@ class ParquetFormat:
 
     def __init__(self, compression: str = "zstd") -> None:
         self._compression = compression
+        self.lanes = min(_MAX_LANES, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        self.chunk_bytes = _GROUP_BYTES
+
+    def limit_memory(self, max_bytes: int) -> None:
+        """Make row groups smaller than usual where they would not fit."""
+        self.chunk_bytes = max(1, min(_GROUP_BYTES, max_bytes // (_GROUPS_IN_MEMORY * self.lanes)))
 
     def stored_schema(self, schema: pa.Schema) -> pa.Schema:
         """The types that Parquet keeps: seconds become milliseconds, `date64` becomes `date32`.
@@ -41,8 +53,13 @@ class ParquetFormat:
 
     def open(self, file: PartFile, schema: pa.Schema) -> _ParquetPart:
         """Start a part."""
-        options = {"compression": self._compression, "write_page_checksum": True, "write_page_index": True}
-        return _ParquetPart(pq.ParquetWriter(file, schema, **options))
+        options = {
+            "compression": self._compression,
+            "write_page_checksum": True,
+            "write_page_index": True,
+            "store_decimal_as_integer": True,
+        }
+        return _ParquetPart(pq.ParquetWriter(file, schema, **options), self.chunk_bytes)
 
 
 def _stored_field(field: pa.Field) -> pa.Field:
@@ -62,20 +79,21 @@ def _stored_field(field: pa.Field) -> pa.Field:
 class _ParquetPart:
     """Collects batches until they fill a row group."""
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: Any, group_bytes: int) -> None:
         self._writer = writer
+        self._group_bytes = group_bytes
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        rows_a_group = max(1, min(_GROUP_ROWS, batch.num_rows * _GROUP_BYTES // max(1, batch.nbytes)))
+        rows_a_group = max(1, min(_GROUP_ROWS, batch.num_rows * self._group_bytes // max(1, batch.nbytes)))
         for start in range(0, batch.num_rows, rows_a_group):
             piece = batch.slice(start, rows_a_group)
             self._held.append(piece)
             self._bytes += piece.nbytes
             self._rows += piece.num_rows
-            if self._bytes >= _GROUP_BYTES or self._rows >= _GROUP_ROWS:
+            if self._bytes >= self._group_bytes or self._rows >= _GROUP_ROWS:
                 self._flush()
 
     def _flush(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(target: Registry[Any]) -> 
 
 def _discover(target: Registry[Any], monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
     entries = [EntryPoint(name, value, target.group) for name, value in found.items()]
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == target.group else [])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries if group == target.group else [])
 
 
 def test_entry_points_are_named_without_being_loaded_and_loaded_once_wanted(

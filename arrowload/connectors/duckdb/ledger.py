@@ -1,0 +1,28 @@
+"""The ledger in a DuckDB file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arrowload.connectors.sql_ledger import LEDGER_SCHEMA, TABLES, SqlLedger
+from arrowload.io.sql import TableName
+
+if TYPE_CHECKING:
+    from arrowload.connectors.duckdb.session import DuckDBSession
+
+
+class DuckDBLedger(SqlLedger):
+    """As `SqlLedger`; asks for its tables one by one, since DuckDB's `information_schema` costs more than a small load.
+
+    Args:
+        session: Whose file it is in.
+        target: The table that is loaded.
+    """
+
+    def __init__(self, session: DuckDBSession, target: str) -> None:
+        super().__init__(session, target)
+        self._file = session
+
+    def exists(self) -> bool:
+        """Whether the ledger is there, whole."""
+        return all(self._file.columns(TableName(LEDGER_SCHEMA, name)) for name in TABLES)
