@@ -9,10 +9,10 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml') Cargo.to
 FLIGHTS := recipes/data/flights.csv
 JOBS ?= 2
 
-.PHONY: help setup build run data fmt lint types test test-rust test-python test-all bench lock clean
+.PHONY: help setup build run data fmt lint types test test-rust test-python test-all bench bench-compare bench-memory lock clean
 
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.built  ## Make the environment in .venv and build the compiled module.
 
@@ -54,7 +54,7 @@ types: setup  ## mypy, strict, over the package; the stub of the compiled module
 	$(BIN)/stubtest arrowload._rust
 
 test-rust: setup
-	cargo test --workspace --locked --quiet
+	$(BIN)/python -m tests.with_postgres cargo test --workspace --locked --quiet -- --include-ignored
 
 test-python: setup data
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
@@ -64,8 +64,14 @@ test: lint types test-rust test-python  ## Lints, types and all tests but the sl
 test-all: lint types test-rust data  ## Every test, the slow ones too.
 	$(BIN)/python -m pytest -n $(JOBS)
 
-bench: setup  ## Time TPC-H lineitem through the main routes, and compare every value.
-	$(BIN)/python -m bench.end_to_end.lineitem
+bench: setup  ## Time every job with arrowload and psql, the limit, and check every value.
+	$(BIN)/python -m bench --tools arrowload,psql --runs 3
+
+bench-compare: setup  ## The same with every tool in bench/tools, in turns; takes hours.
+	$(BIN)/python -m bench
+
+bench-memory: setup  ## 60 million rows under max_memory 512 MiB: peak memory.
+	$(BIN)/python -m bench memory_to_duckdb memory_to_parquet --tools arrowload --runs 1
 
 lock:  ## Write requirements.lock anew from pyproject.toml.
 	$(BIN)/python -m pip install --quiet uv

@@ -1,0 +1,10 @@
+"""dlt, reading Postgres by SQLAlchemy and psycopg2, its rows turned into Arrow."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from dlt_common import Backend, main
+
+main(Backend("pyarrow", {}))
