@@ -64,7 +64,9 @@ test: lint types test-rust test-python  ## Lints, types and all tests but the sl
 test-all: lint types test-rust data  ## Every test, the slow ones too.
 	$(BIN)/python -m pytest -n $(JOBS)
 
-bench: setup  ## Time every job with arrowload and psql, the limit, and check every value.
+bench: setup  ## Time kernels, Python floors, and every job with arrowload and psql, the limit; check every value.
+	cargo bench --locked --quiet -p arrowload-core
+	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench --tools arrowload,psql --runs 3
 
 bench-compare: setup  ## The same with every tool in bench/tools, in turns; takes hours.

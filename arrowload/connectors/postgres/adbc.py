@@ -11,7 +11,7 @@ import pyarrow as pa
 from arrowload.connectors.postgres.checks import checked
 from arrowload.connectors.postgres.conversion import Conversion, recut
 from arrowload.connectors.postgres.errors import translate_error
-from arrowload.core.exceptions import ConnectorError
+from arrowload.core.exceptions import ConnectorError, RecipeError
 from arrowload.io.adbc import AdbcSession
 from arrowload.io.postgres import ColumnDescription
 from arrowload.io.sql import quote_identifier, quote_literal
@@ -90,6 +90,12 @@ def guarded(column: ReadColumn, *, null_infinity: bool) -> ReadColumn:
     if pa.types.is_list(column.type):
         element = column.kind.element.sql if column.kind.element is not None else "text"
         cast = column.expression.rpartition("::")[2] if column.cast else f"{element}[]"
+        if pa.types.is_list(column.type.value_type):
+            raise RecipeError(
+                f"the ADBC driver has no lists in lists for column `{column.name}`, which is `{column.kind.sql}`",
+                context={"column": column.name, "type": column.kind.sql, "path": "$.source.driver"},
+                hint="leave `driver` out, or declare the column as `text`",
+            )
         flat = f"array_ndims({name}) > 1 OR array_lower({name}, 1) <> 1"
         guard = _guard(column.name, f"array_dims({name})", cast)
         return replace(column, expression=f"CASE WHEN {flat} THEN {guard} ELSE {column.expression} END")

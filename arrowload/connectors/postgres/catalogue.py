@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowload.connectors.postgres.types import PgType, TypeRow, resolve_type
-from arrowload.core.exceptions import ConnectorError, RecipeError
+from arrowload.core.exceptions import ConnectorError, RecipeError, TransientConnectorError
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -132,6 +132,30 @@ def describe_query(session: Session, query: str) -> Relation:
     types = find_types(session, (oid for _, oid, _ in described))
     columns = (Column(name, resolve_type(oid, typmod, types[oid].sql, types)) for name, oid, typmod in described)
     return Relation(source, 0, "q", tuple(columns))
+
+
+def refuse_rewritten(session: Session) -> None:
+    """Refuse a snapshot that is older than the rows of a table that this transaction has locked.
+
+    A TRUNCATE, or a new table under the old name, that was committed between the snapshot and the lock leaves neither
+    the old rows nor, for this snapshot, the new ones. Rows of `pg_class` are the snapshot's; the file is today's.
+
+    Raises:
+        TransientConnectorError: There is such a table; a new snapshot sees its rows.
+    """
+    found = session.execute(
+        "SELECT l.relation::regclass::text AS t FROM pg_catalog.pg_locks l"
+        " LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+        " WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'"
+        " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+        " AND (c.oid IS NULL OR c.relfilenode NOT IN (0, pg_relation_filenode(c.oid)))"
+    )
+    if found:
+        raise TransientConnectorError(
+            f"`{found[0][0]}` was emptied or made anew while the snapshot was opened",
+            context={"tables": [name for (name,) in found]},
+            hint="run again",
+        )
 
 
 def find_types(session: Session, oids: Iterable[int]) -> dict[int, TypeRow]:

@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 
+from arrowload.connectors.postgres.errors import translate_text
 from arrowload.connectors.postgres.routes import BEGIN
-from arrowload.connectors.postgres.session import connection_keys, driver_at_hand
+from arrowload.connectors.postgres.session import SETTINGS, connection_keys, driver_at_hand
 from arrowload.core.casting import cast_batch_exact, check_cast
-from arrowload.core.exceptions import ConnectorError, RecipeError
+from arrowload.core.exceptions import DataError, RecipeError, TransformError
 from arrowload.io.sql import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _EXACT: Final = ("bool", "int2", "int4", "int8", "float4", "float8", "text", "va
 _FINITE: Final = ("date", "timestamp", "timestamptz")
 
 
-def as_handed_over(column: ReadColumn, *, null_infinity: bool) -> ReadColumn:
+def as_handed_over(column: ReadColumn, reading: Reading) -> ReadColumn:
     """`column`, as text wherever ConnectorX would hand over another value than the server stores.
 
     Raises:
@@ -37,7 +38,7 @@ def as_handed_over(column: ReadColumn, *, null_infinity: bool) -> ReadColumn:
     if not column.cast and column.kind.kind == "builtin" and kind in _EXACT:
         return column
     if not column.cast and column.kind.kind == "builtin" and kind in _FINITE:
-        if null_infinity:
+        if reading.null_infinity:
             return replace(column, expression=f"CASE WHEN isfinite({name}) THEN {name} END")
         stop = f"({quote_literal(f'arrowload: column `{column.name}` holds ')} || {name}::text)::int4::text::{kind}"
         return replace(column, expression=f"CASE WHEN isfinite({name}) THEN {name} ELSE {stop} END")
@@ -49,7 +50,11 @@ def as_handed_over(column: ReadColumn, *, null_infinity: bool) -> ReadColumn:
             context={"column": column.name, "type": column.kind.sql, "path": "$.source.driver"},
             hint="leave `driver` out, or declare the column as `text`",
         ) from exc
-    return replace(column, expression=f"({column.expression})::text")
+    text = f"({column.expression})::text"
+    if reading.null_special and pa.types.is_decimal(column.type):
+        # scale() is NULL for NaN and infinities.
+        text = f"CASE WHEN scale({column.expression}) IS NOT NULL THEN {text} END"
+    return replace(column, expression=text)
 
 
 class ConnectorxReader:
@@ -62,13 +67,19 @@ class ConnectorxReader:
 
     def __init__(self, config: PostgresSourceConfig, snapshot_id: str) -> None:
         self._uri = _uri(connection_keys(config))
-        self._begin = [BEGIN, f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot_id)}", "SET LOCAL TimeZone = 'UTC'"]
+        settings = SETTINGS | {"application_name": config.application_name}
+        self._begin = [
+            BEGIN,
+            f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot_id)}",
+            *(f"SET LOCAL {name} = {quote_literal(value)}" for name, value in settings.items()),
+        ]
 
     def read(self, sql: str, reading: Reading, *, batch_size: int) -> Generator[pa.RecordBatch]:
         """The rows of one query.
 
         Raises:
-            ConnectorError: In ConnectorX's own words; it tells no SQLSTATE.
+            ConnectorError: The server's; ConnectorX tells it as text, some of it by a panic.
+            DataError: A value has no place in its column's type.
         """
         with driver_at_hand("connectorx"):
             import connectorx
@@ -87,8 +98,13 @@ class ConnectorxReader:
                 if batch.num_rows:
                     yield cast_batch_exact(batch, reading.schema, first_row=first_row)
                     first_row += batch.num_rows
-        except RuntimeError as exc:
-            raise ConnectorError(f"connectorx: {exc}", hint="leave `driver` out to read by COPY") from exc
+        except TransformError as exc:
+            raise DataError(exc.message, context=exc.context, hint=exc.hint) from exc
+        except BaseException as exc:
+            # A panic is no Exception, and its class cannot be imported.
+            if not isinstance(exc, RuntimeError) and type(exc).__name__ != "PanicException":
+                raise
+            raise translate_text(str(exc)) from exc
 
     def cancel(self) -> None:
         """ConnectorX cannot be interrupted; what it reads is bounded by its batches."""
@@ -102,7 +118,10 @@ def _uri(keys: dict[str, str]) -> str:
     if "password" in keys:
         login += ":" + quote(keys["password"], safe="")
     place = keys.get("host", "localhost")
+    if place.startswith("/"):
+        place = quote(place, safe="")
     if ":" not in place:
         place += f":{keys.get('port', '5432')}"
-    options: dict[str, str] = {word: keys[word] for word in ("sslmode", "sslrootcert") if word in keys}
-    return f"postgresql://{login}@{place}/{quote(keys.get('dbname', ''), safe='')}?{urlencode(options)}".rstrip("?")
+    options: dict[str, str] = {word: keys[word] for word in ("sslmode", "sslrootcert", "options") if word in keys}
+    query = urlencode(options, quote_via=quote)
+    return f"postgresql://{login}@{place}/{quote(keys.get('dbname', ''), safe='')}?{query}".rstrip("?")

@@ -39,7 +39,7 @@ _BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
         CredentialsError,
     ),
     (r"certificate|private key|SSL was required|channel binding", CredentialsError),
-    (r"ReadRecord failed|would overflow|Array value with lower bound", DataError),
+    (r"ReadRecord failed|would overflow|Array value with lower bound|value too large to decode", DataError),
     (r"Connection refused|timeout expired|timed out|Temporary failure in name resolution", TransientConnectorError),
     (r"server closed the connection|no connection to the server|connection not open", TransientConnectorError),
     (r"could not (send|receive) data|SSL connection has been closed|SSL SYSCALL", TransientConnectorError),
@@ -49,8 +49,16 @@ _BY_WORDS: Final[tuple[tuple[str, type[ConnectorError]], ...]] = (
 )
 # `IF NOT EXISTS` does not look far enough: of two that make the same thing at once, one gets one of these.
 MADE_MEANWHILE: Final = ("23505", "42P06", "42P07", "42710")
+# Known codes are printed with an `E` in front; some errors print their message without its field's name.
+_DEBUG_CODE: Final = re.compile(r'SqlState\((?:Other\("?)?E?(\w{5})\b')
+_DEBUG_MESSAGE: Final = re.compile(r'message: "((?:[^"\\]|\\.)*)"')
 # Codes after which nobody knows whether the COMMIT that was under way took effect.
 _CONNECTION_LOST: Final = ("08", "57P")
+# What a server says of a snapshot whose exporter is gone: no such file, until version 15 or since, or no such process.
+SNAPSHOT_GONE: Final = ("22023", "42704", "55000")
+_SNAPSHOT_GONE: Final = re.compile(
+    r'snapshot "[-0-9A-F]+" does not exist|invalid snapshot identifier|could not import the requested snapshot'
+)
 # Raised by the guards that a SELECT list carries; what it says is for people.
 _GUARD: Final = re.compile(r"arrowload: (.*?)\W?\Z", re.DOTALL)
 
@@ -94,6 +102,23 @@ def _our_error(
     if kind is ConnectorError and lost:
         kind, words = TransientConnectorError, f"the connection was lost ({words})"
     return kind(f"postgres: {words}", context={"sqlstate": sqlstate, **details}, hint=hint or _HINTS.get(kind))
+
+
+def translate_text(text: str) -> ConnectorError:
+    """As `translate_error`, for a driver that tells its errors as the debugging text of `tokio_postgres::Error`."""
+    code, message = _DEBUG_CODE.search(text), _DEBUG_MESSAGE.search(text)
+    words = re.sub(r"\\(.)", r"\1", message[1]) if message else " ".join(text.removeprefix("db error: ").split())
+    sqlstate = code[1] if code else None
+    kind = _by_sqlstate(sqlstate) if sqlstate else _by_words(words)
+    error = _our_error(kind, words, sqlstate, {}, None, lost=False)
+    return snapshot_gone(error) if _SNAPSHOT_GONE.search(words) else error
+
+
+def snapshot_gone(error: ConnectorError) -> TransientConnectorError:
+    """The session that exported a snapshot has ended, before others could share it."""
+    return TransientConnectorError(
+        f"the session that holds the snapshot is gone ({error.message})", context=error.context, hint="run again"
+    )
 
 
 def leaves_outcome_open(error: ConnectorError) -> bool:

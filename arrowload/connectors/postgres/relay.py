@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from arrowload.connectors.base import RelayFormat
 from arrowload.connectors.postgres.reading import hands_over
+from arrowload.connectors.postgres.types import NATIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,9 @@ def stores_as_is(relay: RelayFormat, columns: Sequence[TargetColumn]) -> bool:
         return False
     for (name, wire, modifier), column in zip(relay.columns, columns, strict=True):
         stored, limit = _wire(column.staged)
-        if column.cast is not None or column.name != name or stored != wire or limit not in ("", modifier):
+        # A domain's column hides its modifier, but not the type that it wants to be handed.
+        coarser = NATIVE.get(stored, column.type) != column.type
+        if column.cast is not None or coarser or column.name != name or stored != wire or limit not in ("", modifier):
             return False
     return True
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import pyarrow as pa
 
+from arrowload.connectors.postgres.errors import SNAPSHOT_GONE, snapshot_gone
 from arrowload.connectors.postgres.session import connect
+from arrowload.core.exceptions import ConnectorError
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.postgres.config import PostgresSourceConfig
     from arrowload.connectors.postgres.reading import ReadColumn
+    from arrowload.connectors.postgres.session import Session
 
 RouteName = Literal["copy", "adbc", "connectorx"]
 
@@ -65,16 +68,16 @@ def route_of(config: PostgresSourceConfig) -> RouteName:
     return "copy" if config.driver == "auto" else config.driver
 
 
-def adapted(column: ReadColumn, route: RouteName, *, null_infinity: bool) -> ReadColumn:
+def adapted(column: ReadColumn, route: RouteName, reading: Reading) -> ReadColumn:
     """`column`, with the SELECT item that the route reads it by."""
     if route == "adbc":
         from arrowload.connectors.postgres.adbc import guarded
 
-        return guarded(column, null_infinity=null_infinity)
+        return guarded(column, null_infinity=reading.null_infinity)
     if route == "connectorx":
         from arrowload.connectors.postgres.connectorx import as_handed_over
 
-        return as_handed_over(column, null_infinity=null_infinity)
+        return as_handed_over(column, reading)
     return column
 
 
@@ -87,8 +90,17 @@ def open_reader(config: PostgresSourceConfig, snapshot_id: str) -> RowReader:
     session = connect(config, config.application_name)
     try:
         session.run(BEGIN)
-        session.run(f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot_id)}")
+        _join(session, snapshot_id)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def _join(session: Session, snapshot_id: str) -> None:
+    try:
+        session.run(f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot_id)}")
+    except ConnectorError as exc:
+        if exc.context.get("sqlstate") not in SNAPSHOT_GONE:
+            raise
+        raise snapshot_gone(exc) from exc

@@ -35,7 +35,7 @@ _KEYWORDS: Final = {
     "sslcert": "sslcert",
     "sslkey": "sslkey",
 }
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -117,7 +117,7 @@ def connect(config: PostgresConfig, application_name: str) -> Session:
     """
     session = _open(config.driver, conninfo_of(config))
     try:
-        settings = _SETTINGS | {"application_name": application_name}
+        settings = SETTINGS | {"application_name": application_name}
         session.execute(
             "SELECT "
             + ", ".join(f"set_config('{name}', {quote_literal(text)}, false)" for name, text in settings.items())

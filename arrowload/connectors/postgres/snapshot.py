@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from arrowload.connectors.postgres.relay import relay_format
 from arrowload.connectors.postgres.routes import adapted, open_reader, route_of
 from arrowload.connectors.postgres.session import RelaySession
-from arrowload.connectors.postgres.splitting import WHOLE, Part, block_parts, free_connections, key_parts
+from arrowload.connectors.postgres.splitting import WHOLE, Part, block_parts, free_connections, key_parts, pinned
 from arrowload.core.exceptions import ConnectorError
 from arrowload.core.state import State
 from arrowload.planning.capabilities import Split, Window
@@ -60,6 +60,7 @@ class PostgresSnapshot:
         self._route = route_of(config)
         self._under_way: Generator[pa.RecordBatch] | None = None
         self._readers: list[RowReader] = []
+        self._cancelled = False
         self.relay_format = relay_format(reading) if self._route == "copy" else None
         self.schema: pa.Schema = reading.schema
         self.window = window
@@ -70,17 +71,17 @@ class PostgresSnapshot:
         parts = self._parts(n)
         alone = len(parts) == 1 and self._route != "connectorx"
         snapshot_id = None if alone else self._session.execute("SELECT pg_export_snapshot() AS id")[0][0]
+        family = pinned(self._session, self._relation) if len(parts) > 1 else None
         return [
-            Split(index=i, spec={"query": self.query(part), "snapshot": snapshot_id}, what=part.what)
+            Split(index=i, spec={"query": self.query(part, family), "snapshot": snapshot_id}, what=part.what)
             for i, part in enumerate(parts)
         ]
 
-    def query(self, part: Part = WHOLE) -> str:
-        """The query for the rows of one part."""
-        null_infinity = self._reading.null_infinity
-        columns = (adapted(column, self._route, null_infinity=null_infinity) for column in self._reading.columns)
+    def query(self, part: Part = WHOLE, family: str | None = None) -> str:
+        """The query for the rows of one part; `family` is a condition that all parts share."""
+        columns = (adapted(column, self._route, self._reading) for column in self._reading.columns)
         items = ", ".join(column.select() for column in columns)
-        return f"SELECT {items} {self._relation.rows(*self._conditions, part.condition)}"
+        return f"SELECT {items} {self._relation.rows(*self._conditions, part.condition, family)}"
 
     def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
         """The rows, as the server sends them; reading the only split again ends the reading that is under way."""
@@ -95,23 +96,21 @@ class PostgresSnapshot:
         """The rows of one split as they lie on the wire, of `RELAY_SCHEMA`."""
         snapshot_id = split.spec["snapshot"]
         if snapshot_id is None:
-            yield from self._relayed(self._session, split)
+            self.close()
+            self._under_way = self._kept(self._relayed(self._session, split))
+            yield from self._under_way
             return
-        reader = open_reader(self._config, str(snapshot_id))
-        self._readers.append(reader)
-        try:
+        with self._opened(str(snapshot_id)) as reader:
             yield from self._relayed(reader, split)
-        finally:
-            self._readers.remove(reader)
-            reader.close()
 
-    def _relayed(self, reader: RowReader, split: Split) -> Iterator[pa.RecordBatch]:
+    def _relayed(self, reader: RowReader, split: Split) -> Generator[pa.RecordBatch]:
         if not isinstance(reader, RelaySession):
             raise TypeError("the driver does not hand over rows as they lie on the wire")
         yield from reader.read_relay(str(split.spec["query"]), self._reading)
 
     def cancel(self) -> None:
         """Have readers that wait for the server come back, with an error."""
+        self._cancelled = True
         for reader in (self._session, *self._readers):
             # A connection that is gone takes no cancel, and needs none.
             with suppress(ConnectorError):
@@ -146,25 +145,38 @@ class PostgresSnapshot:
 
     def _alone(self, split: Split, batch_size: int) -> Generator[pa.RecordBatch]:
         """Over the connection of the snapshot itself."""
+        return self._kept(self._session.read(str(split.spec["query"]), self._reading, batch_size=batch_size))
+
+    def _kept(self, batches: Generator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
+        """What is read over the connection of the snapshot; the snapshot outlives a reading that ends early."""
         self._session.run("SAVEPOINT reading")
-        batches = self._session.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
         whole = False
         try:
             yield from batches
             whole = True
         finally:
             batches.close()
-            if not whole:
-                # What is cancelled fails, and a failure would end the snapshot; a lost connection has been reported.
-                with suppress(ConnectorError):
+            # What is cancelled fails, and a failure would end the snapshot; a lost connection has been reported.
+            with suppress(ConnectorError):
+                if not whole:
                     self._session.run("ROLLBACK TO SAVEPOINT reading")
+                # A snapshot cannot be exported while a savepoint is there.
+                self._session.run("RELEASE SAVEPOINT reading")
 
     def _beside(self, split: Split, batch_size: int) -> Generator[pa.RecordBatch]:
         """Over a connection of its own."""
-        reader = open_reader(self._config, str(split.spec["snapshot"]))
+        with self._opened(str(split.spec["snapshot"])) as reader:
+            yield from reader.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
+
+    @contextmanager
+    def _opened(self, snapshot_id: str) -> Iterator[RowReader]:
+        reader = open_reader(self._config, snapshot_id)
         self._readers.append(reader)
         try:
-            yield from reader.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
+            if self._cancelled:
+                # While it connected, `cancel` could not see it.
+                raise ConnectorError("the reading was cancelled")
+            yield reader
         finally:
             self._readers.remove(reader)
             reader.close()

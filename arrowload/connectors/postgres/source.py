@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from arrowload.connectors.base import Overlap
-from arrowload.connectors.postgres.catalogue import Relation, describe_query, get_table
+from arrowload.connectors.postgres.catalogue import Relation, describe_query, get_table, refuse_rewritten
 from arrowload.connectors.postgres.cursor import cursor_column
 from arrowload.connectors.postgres.reading import read_columns, size_numerics
 from arrowload.connectors.postgres.routes import BEGIN, REASONS, Reading, route_of
@@ -111,6 +111,8 @@ class PostgresSource:
         )
         query = snapshot.query()
         snapshot.window = msgspec.structs.replace(window, statements=(query,), bytes=estimated_bytes(session, query))
+        # Planning the query has locked all that it reads.
+        refuse_rewritten(session)
         if bounds is not None:
             self._add_bounds(snapshot, bounds)
         return snapshot

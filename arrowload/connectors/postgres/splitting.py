@@ -81,12 +81,26 @@ def key_parts(session: Session, relation: Relation, rows: str, column: str, n: i
     return [_values(key, start, end) for start, end in pairwise(edges)] if cuts else [WHOLE]
 
 
+def pinned(session: Session, relation: Relation) -> str | None:
+    """A condition that holds for the partitions and children of the snapshot; None when there are none.
+
+    One that is attached meanwhile is seen by the parts that are planned after that, and missed by the others.
+    """
+    if relation.kind not in "rp":
+        return None
+    oids = [int(oid) for (oid,) in session.execute(f"{_family(relation)} SELECT oid::int8 AS oid FROM parts")]
+    return f"tableoid = ANY ('{{{', '.join(map(str, oids))}}}'::oid[])" if len(oids) > 1 else None
+
+
 def free_connections(session: Session) -> int:
     """How many connections the server would let this role open now."""
     setting = "current_setting('{}')::int4"
     found = session.execute(
         f"SELECT {setting.format('max_connections')} - {setting.format('superuser_reserved_connections')}"
-        " - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend') AS server,"
+        " - coalesce(current_setting('reserved_connections', true)::int4, 0)"
+        # Of other roles' sessions an ordinary role sees the database, but not the type.
+        " - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL"
+        " AND coalesce(backend_type, 'client backend') = 'client backend') AS server,"
         " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user) AS role,"
         " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()) AS base"
     )
@@ -108,14 +122,21 @@ def _server_version(session: Session) -> int:
 def _heap_sizes(session: Session, relation: Relation) -> list[int] | None:
     """Blocks of the table and of all its children; None when one of them is no heap."""
     found = session.execute(
-        f"WITH RECURSIVE parts(oid) AS (SELECT {relation.oid}::oid UNION SELECT i.inhrelid FROM parts"
-        " JOIN pg_catalog.pg_inherits i ON i.inhparent = parts.oid)"
-        " SELECT c.relkind::text AS kind, coalesce(a.amname::text, 'none') AS method, CASE WHEN c.relkind = 'p' THEN 0"
-        " ELSE pg_relation_size(c.oid) / current_setting('block_size')::int8 END::int8 AS blocks"
+        f"{_family(relation)} SELECT c.relkind::text AS kind, coalesce(a.amname::text, 'none') AS method,"
+        " CASE WHEN c.relkind = 'p' THEN 0"
+        " ELSE coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int8 END::int8 AS blocks"
         " FROM parts JOIN pg_catalog.pg_class c USING (oid) LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam"
     )
     heaps = all(kind == "p" or (kind in "rm" and method == "heap") for kind, method, _ in found)
     return [int(blocks) for _, _, blocks in found] if heaps else None
+
+
+def _family(relation: Relation) -> str:
+    """WITH `parts`: the table, its partitions or children, and theirs."""
+    return (
+        f"WITH RECURSIVE parts(oid) AS (SELECT {relation.oid}::oid UNION SELECT i.inhrelid FROM parts"
+        " JOIN pg_catalog.pg_inherits i ON i.inhparent = parts.oid)"
+    )
 
 
 def _cut(sizes: Sequence[int], wanted: int) -> int:

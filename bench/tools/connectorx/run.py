@@ -1,4 +1,4 @@
-"""ConnectorX as an Arrow stream, and what takes one."""
+"""ConnectorX, and what takes its Arrow stream."""
 
 from __future__ import annotations
 
@@ -7,40 +7,45 @@ import sys
 from pathlib import Path
 
 import connectorx as cx
+import pyarrow as pa
 
 
 def main() -> None:
     job, stage = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
-    query = f"SELECT * FROM {stage['source_table']}"
-    if job == "postgres_to_arrow_2":
-        table = cx.read_sql(stage["dsn"], query, partition_on="l_orderkey", partition_num=2, return_type="arrow")
-        print(table.num_rows)
-        return
-    if job not in (
-        "postgres_to_arrow",
-        "postgres_to_duckdb",
-        "postgres_to_parquet",
-        "wide_to_duckdb",
-        "wide_to_parquet",
-    ):
-        print("ConnectorX reads databases, and writes nothing")
-        sys.exit(3)
-    stream = cx.read_sql(stage["dsn"], query, return_type="arrow_stream", batch_size=65_536)
-    if job == "postgres_to_arrow":
-        print(sum(batch.num_rows for batch in stream))
-    elif job.endswith("_duckdb"):
-        import duckdb
-
-        with duckdb.connect(stage["duckdb"]) as connection:
-            connection.register("arrow_rows", stream)
-            connection.execute(f"CREATE TABLE {stage['target_table']} AS FROM arrow_rows")
+    if job in ("postgres_to_arrow", "postgres_to_arrow_2"):
+        print(sum(batch.num_rows for batch in stream(job, stage)))
+    elif job in ("postgres_to_duckdb", "wide_to_duckdb", "memory_to_duckdb", "ten_rows"):
+        into_duckdb(stage, stream(job, stage))
+    elif job.endswith("_to_parquet") and not job.startswith("csv_"):
+        into_parquet(stage, stream(job, stage))
     else:
-        import pyarrow.parquet as pq
+        print("ConnectorX is a library that reads databases; it writes none, and reads no files", file=sys.stderr)
+        sys.exit(3)
 
-        Path(stage["parquet_out"]).mkdir(exist_ok=True)
-        with pq.ParquetWriter(f"{stage['parquet_out']}/rows.parquet", stream.schema, compression="zstd") as writer:
-            for batch in stream:
-                writer.write_batch(batch)
+
+def stream(job: str, stage: dict) -> pa.RecordBatchReader:
+    """By one connection, or by two that share out the range of the first column."""
+    partitions = {"partition_on": next(iter(stage["types"])), "partition_num": 2} if job.endswith("_2") else {}
+    query = f"SELECT * FROM {stage['source_table']}"
+    return cx.read_sql(stage["dsn"], query, return_type="arrow_stream", batch_size=65_536, **partitions)
+
+
+def into_duckdb(stage: dict, rows: pa.RecordBatchReader) -> None:
+    import duckdb
+
+    with duckdb.connect(stage["duckdb"]) as connection:
+        connection.register("arrow_rows", rows)
+        connection.execute(f"CREATE TABLE {stage['target_table']} AS FROM arrow_rows")
+
+
+def into_parquet(stage: dict, rows: pa.RecordBatchReader) -> None:
+    import pyarrow.parquet as pq
+
+    out = Path(stage["parquet_out"])
+    out.mkdir(exist_ok=True)
+    with pq.ParquetWriter(out / "rows.parquet", rows.schema, compression="zstd") as writer:
+        for batch in rows:
+            writer.write_batch(batch)
 
 
 main()

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "dlt_common"))
 
-from dlt_common import Backend, main
+from dlt_jobs import Backend, main
 
 
 def partitioned(key: str, connections: int) -> dict:

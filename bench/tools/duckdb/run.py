@@ -1,4 +1,4 @@
-"""DuckDB alone, on files."""
+"""DuckDB alone, on files: its newest version on PyPI has no postgres extension there."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ import duckdb
 
 def main() -> None:
     job, stage = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
-    rows = f"read_csv('{stage.get('csv')}', header = true, columns = {stage['types']})"
-    if job == "csv_to_duckdb":
-        with duckdb.connect(stage["duckdb"]) as connection:
-            connection.execute(f"CREATE TABLE {stage['target_table']} AS FROM {rows}")
-    elif job == "csv_to_parquet":
-        Path(stage["parquet_out"]).mkdir(exist_ok=True)
-        duckdb.execute(
-            f"COPY (FROM {rows}) TO '{stage['parquet_out']}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)"
-        )
-    else:
-        print("DuckDB 2.0 has no postgres extension outside of its own repository; see duckdb_extension")
+    if job not in ("csv_to_duckdb", "csv_to_parquet"):
+        print(refusal(job), file=sys.stderr)
         sys.exit(3)
+    rows = f"FROM read_csv('{stage['csv']}', header = true, columns = {stage['types']})"
+    with duckdb.connect(stage["duckdb"] if job == "csv_to_duckdb" else ":memory:") as connection:
+        connection.execute(f"SET threads = {stage['cores']}")
+        if job == "csv_to_duckdb":
+            connection.execute(f"CREATE TABLE {stage['target_table']} AS {rows}")
+        else:
+            out = Path(stage["parquet_out"])
+            out.mkdir(exist_ok=True)
+            connection.execute(f"COPY ({rows}) TO '{out}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def refusal(job: str) -> str:
+    if job == "help":
+        return "DuckDB's Python package has no command line"
+    return "PyPI has no postgres extension for this version of DuckDB; see duckdb_extension"
 
 
 main()

@@ -1,4 +1,4 @@
-"""DuckDB with its own postgres extension, by ATTACH."""
+"""DuckDB with its own postgres extension, which the newest DuckDB on PyPI has none of: the one before it."""
 
 from __future__ import annotations
 
@@ -10,57 +10,64 @@ from pathlib import Path
 import duckdb
 
 
-def extension() -> str:
-    """The signed binary that the package brings."""
-    spec = importlib.util.find_spec("duckdb_extension_postgres_scanner")
-    if spec is None or spec.origin is None:
-        raise SystemExit("duckdb-extension-postgres-scanner is not installed")
-    return str(next(Path(spec.origin).parent.rglob("*.duckdb_extension")))
-
-
 def main() -> None:
     job, stage = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
-    source, target = f"pg.public.{stage['source_table']}", stage["target_table"]
-    into_file = job.endswith("_to_duckdb") or job == "ten_rows"
     if job == "help":
-        print("the extension has no command line")
+        print("DuckDB's Python package has no command line", file=sys.stderr)
         sys.exit(3)
-    connection = duckdb.connect(stage["duckdb"] if into_file else ":memory:")
-    if job.startswith("csv_"):
-        rows = f"read_csv('{stage['csv']}', header = true, columns = {stage['types']})"
-    elif job.startswith("parquet_"):
-        rows = f"read_parquet('{stage['parquet']}')"
-    else:
-        rows = source
-    if rows == source or job.endswith("_postgres"):
-        connection.execute(f"LOAD '{extension()}'")
-        connection.execute(f"ATTACH '{stage['dsn']}' AS pg (TYPE postgres)")
-    if "to_arrow" in job:
-        connection.execute(f"SET threads = {2 if job.endswith('_2') else 1}")
-        reader = connection.execute(f"FROM {source}").fetch_record_batch(65_536)
-        print(sum(batch.num_rows for batch in reader))
+    into_file = job.endswith("_to_duckdb") or job == "ten_rows"
+    with duckdb.connect(stage["duckdb"] if into_file else ":memory:") as connection:
+        connection.execute(f"SET threads = {1 if job == 'postgres_to_arrow' else stage['cores']}")
+        if not job.startswith("csv_") or job.endswith("_postgres"):
+            connection.execute(f"LOAD '{extension()}'")
+            connection.execute(f"ATTACH '{stage['dsn']}' AS pg (TYPE postgres)")
+        run(job, stage, connection)
+
+
+def extension() -> str:
+    """The signed binary that the package brings."""
+    package = Path(importlib.util.find_spec("duckdb_extension_postgres_scanner").origin).parent
+    return str(next(package.rglob("*.duckdb_extension")))
+
+
+def run(job: str, stage: dict, connection: duckdb.DuckDBPyConnection) -> None:
+    rows, target = source(job, stage), stage["target_table"]
+    in_postgres = f"pg.{stage['schema']}.{target}"
+    if job.startswith("postgres_to_arrow"):
+        print(sum(batch.num_rows for batch in connection.execute(rows).fetch_record_batch(65_536)))
     elif job == "merge_to_duckdb":
-        changed = [name for name in stage["types"] if name not in stage["keys"]]
-        settings = ", ".join(f"{name} = s.{name}" for name in changed)
+        on = " AND ".join(f"t.{key} = s.{key}" for key in stage["keys"])
         connection.execute(
-            f"MERGE INTO {target} AS t USING (FROM {source}) AS s ON t.id = s.id"
-            f" WHEN MATCHED THEN UPDATE SET {settings} WHEN NOT MATCHED THEN INSERT BY NAME"
+            f"MERGE INTO {target} AS t USING ({rows}) AS s ON {on}"
+            f" WHEN MATCHED THEN UPDATE SET {assignments(stage, 's')} WHEN NOT MATCHED THEN INSERT BY NAME"
         )
     elif job == "merge_to_postgres":
-        print("the extension writes by INSERT alone, not by key")
-        sys.exit(3)
-    elif into_file:
-        connection.execute(f"CREATE TABLE {target} AS FROM {rows}")
-    elif job.endswith("_parquet"):
-        Path(stage["parquet_out"]).mkdir(exist_ok=True)
         connection.execute(
-            f"COPY (FROM {rows}) TO '{stage['parquet_out']}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)"
+            f"INSERT INTO {in_postgres} {rows}"
+            f" ON CONFLICT ({', '.join(stage['keys'])}) DO UPDATE SET {assignments(stage, 'excluded')}"
         )
+    elif job.endswith("_to_parquet"):
+        out = Path(stage["parquet_out"])
+        out.mkdir(exist_ok=True)
+        connection.execute(f"COPY ({rows}) TO '{out}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)")
     elif job == "postgres_to_postgres":
-        connection.execute(f"CREATE TABLE pg.public.{target} AS FROM {rows}")
+        connection.execute(f"CREATE TABLE {in_postgres} AS {rows}")
+    elif job.endswith("_to_postgres"):
+        connection.execute(f"INSERT INTO {in_postgres} {rows}")
     else:
-        connection.execute(f"INSERT INTO pg.public.{target} FROM {rows}")
-    connection.close()
+        connection.execute(f"CREATE TABLE {target} AS {rows}")
+
+
+def source(job: str, stage: dict) -> str:
+    if job.startswith("csv_"):
+        return f"FROM read_csv('{stage['csv']}', header = true, columns = {stage['types']})"
+    if job.startswith("parquet_"):
+        return f"FROM read_parquet('{stage['parquet']}')"
+    return f"FROM pg.{stage['schema']}.{stage['source_table']}"
+
+
+def assignments(stage: dict, alias: str) -> str:
+    return ", ".join(f"{name} = {alias}.{name}" for name in stage["types"] if name not in stage["keys"])
 
 
 main()

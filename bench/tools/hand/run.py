@@ -1,4 +1,4 @@
-"""What a careful person writes by hand for one table: psycopg's COPY, pgpq, MERGE INTO, ON CONFLICT."""
+"""What one writes by hand for one table, knowing all about it: psycopg's COPY, pgpq, MERGE INTO, ON CONFLICT."""
 
 from __future__ import annotations
 
@@ -8,79 +8,109 @@ from pathlib import Path
 
 import psycopg
 
+BINARY = "(FORMAT binary)"
+CSV = "(FORMAT csv, HEADER true)"
+
 
 def main() -> None:
     job, stage = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
-    jobs = {"parquet_to_postgres": pgpq, "merge_to_duckdb": merge_duckdb, "merge_to_postgres": merge_postgres}
-    if job not in jobs:
-        print("nobody wrote it")
+    scripts = {
+        "postgres_to_postgres": postgres_to_postgres,
+        "csv_to_postgres": csv_to_postgres,
+        "parquet_to_postgres": parquet_to_postgres,
+        "merge_to_duckdb": merge_to_duckdb,
+        "merge_to_postgres": merge_to_postgres,
+    }
+    if job not in scripts:
+        print(
+            "there is no script for it: by hand one would take a driver that has a folder of its own", file=sys.stderr
+        )
         sys.exit(3)
-    jobs[job](stage)
+    scripts[job](stage)
 
 
-def pgpq(stage: dict) -> None:
-    """Decimals become float8: pgpq has no numeric."""
-    import pyarrow as pa
+def postgres_to_postgres(stage: dict) -> None:
+    with psycopg.connect(stage["dsn"]) as source, psycopg.connect(stage["dsn"]) as target:
+        target.execute(f"CREATE TABLE {stage['target_table']} (LIKE {stage['source_table']})")
+        forward(stage, source, target, stage["target_table"])
+
+
+def forward(stage: dict, source: psycopg.Connection, target: psycopg.Connection, table: str) -> None:
+    """COPY out of one connection into another, bytes as they come."""
+    columns = names(stage)
+    with (
+        source.cursor().copy(f"COPY {stage['source_table']} ({columns}) TO STDOUT {BINARY}") as out,
+        target.cursor().copy(f"COPY {table} ({columns}) FROM STDIN {BINARY}") as into,
+    ):
+        for piece in out:
+            into.write(piece)
+
+
+def csv_to_postgres(stage: dict) -> None:
+    with (
+        psycopg.connect(stage["dsn"]) as connection,
+        connection.cursor().copy(f"COPY {stage['target_table']} ({names(stage)}) FROM STDIN {CSV}") as copy,
+        Path(stage["csv"]).open("rb") as file,
+    ):
+        while piece := file.read(1 << 20):
+            copy.write(piece)
+
+
+def parquet_to_postgres(stage: dict) -> None:
     import pyarrow.parquet as pq
     from pgpq import ArrowToPostgresBinaryEncoder
 
     file = pq.ParquetFile(stage["parquet"])
-    schema = pa.schema(
-        [pa.field(f.name, pa.float64() if pa.types.is_decimal(f.type) else f.type) for f in file.schema_arrow]
-    )
-    encoder = ArrowToPostgresBinaryEncoder(schema)
-    names = ", ".join(schema.names)
-    types = {n: "float8" for n, f in zip(schema.names, schema, strict=True) if f.type == pa.float64()}
-    columns = ", ".join(f"{n} {types.get(n, stage['types'][n])}" for n in schema.names)
-    with psycopg.connect(stage["dsn"]) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE staging ({columns})")
-        with cursor.copy(f"COPY staging ({names}) FROM STDIN (FORMAT binary)") as copy:
-            copy.write(encoder.write_header())
-            for batch in file.iter_batches():
-                copy.write(encoder.write_batch(batch.cast(schema)))
-            copy.write(encoder.finish())
-        cursor.execute(f"INSERT INTO {stage['target_table']} ({names}) SELECT {names} FROM staging")
+    encoder = ArrowToPostgresBinaryEncoder(file.schema_arrow)
+    columns = ", ".join(file.schema_arrow.names)
+    with (
+        psycopg.connect(stage["dsn"]) as connection,
+        connection.cursor().copy(f"COPY {stage['target_table']} ({columns}) FROM STDIN {BINARY}") as copy,
+    ):
+        copy.write(encoder.write_header())
+        for batch in file.iter_batches():
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
 
 
-def merge_duckdb(stage: dict) -> None:
-    """The changes as the server's CSV, read by DuckDB."""
+def merge_to_duckdb(stage: dict) -> None:
+    """The changes as the server's CSV, which DuckDB reads faster than any driver makes Arrow of them."""
     import duckdb
 
-    names = list(stage["types"])
-    file = Path("changes.csv")
-    with psycopg.connect(stage["dsn"]) as connection, connection.cursor() as cursor, file.open("wb") as out:
-        cursor.execute("SET TimeZone = 'UTC'")
-        with cursor.copy(f"COPY {stage['source_table']} TO STDOUT (FORMAT csv, HEADER true)") as copy:
-            for piece in copy:
-                out.write(piece)
-    changed = ", ".join(f"{name} = s.{name}" for name in names if name not in stage["keys"])
+    file = Path(stage["duckdb"]).with_name("changes.csv")
+    with psycopg.connect(stage["dsn"]) as connection, file.open("wb") as out:
+        with connection.cursor().copy(f"COPY {stage['source_table']} ({names(stage)}) TO STDOUT {CSV}") as copy:
+            out.writelines(copy)
+    on = " AND ".join(f"t.{key} = s.{key}" for key in stage["keys"])
+    # An empty field is NULL, a quoted one is an empty text.
+    rows = (
+        f"read_csv('{file}', header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+        f" nullstr = '', allow_quoted_nulls = false, columns = {stage['types']})"
+    )
     with duckdb.connect(stage["duckdb"]) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
-            f"MERGE INTO {stage['target_table']} AS t USING"
-            f" read_csv('{file}', header = true, columns = {stage['types']}) AS s ON t.id = s.id"
-            f" WHEN MATCHED THEN UPDATE SET {changed} WHEN NOT MATCHED THEN INSERT BY NAME"
+            f"MERGE INTO {stage['target_table']} AS t USING {rows} AS s ON {on}"
+            f" WHEN MATCHED THEN UPDATE SET {assignments(stage, 's')} WHEN NOT MATCHED THEN INSERT BY NAME"
         )
 
 
-def merge_postgres(stage: dict) -> None:
-    """COPY to COPY within one process, then ON CONFLICT."""
-    names = list(stage["types"])
-    columns = ", ".join(names)
-    changed = ", ".join(f"{name} = excluded.{name}" for name in names if name not in stage["keys"])
-    target = stage["target_table"]
-    with psycopg.connect(stage["dsn"]) as read, psycopg.connect(stage["dsn"]) as write:
-        write.execute(f"CREATE TEMPORARY TABLE staging (LIKE {target})")
-        with (
-            read.cursor().copy(f"COPY {stage['source_table']} ({columns}) TO STDOUT (FORMAT binary)") as source,
-            write.cursor().copy(f"COPY staging ({columns}) FROM STDIN (FORMAT binary)") as sink,
-        ):
-            for piece in source:
-                sink.write(piece)
-        write.execute(
+def merge_to_postgres(stage: dict) -> None:
+    target, columns = stage["target_table"], names(stage)
+    with psycopg.connect(stage["dsn"]) as source, psycopg.connect(stage["dsn"]) as connection:
+        connection.execute(f"CREATE TEMPORARY TABLE staging (LIKE {target})")
+        forward(stage, source, connection, "staging")
+        connection.execute(
             f"INSERT INTO {target} ({columns}) SELECT {columns} FROM staging"
-            f" ON CONFLICT ({', '.join(stage['keys'])}) DO UPDATE SET {changed}"
+            f" ON CONFLICT ({', '.join(stage['keys'])}) DO UPDATE SET {assignments(stage, 'excluded')}"
         )
+
+
+def names(stage: dict) -> str:
+    return ", ".join(stage["types"])
+
+
+def assignments(stage: dict, alias: str) -> str:
+    return ", ".join(f"{name} = {alias}.{name}" for name in stage["types"] if name not in stage["keys"])
 
 
 main()

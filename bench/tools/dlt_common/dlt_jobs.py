@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Large enough that the cost of a chunk does not show, small enough that a few of them fit into any memory.
 CHUNK_ROWS = 100_000
@@ -75,7 +77,8 @@ def load(job: str, stage: dict, backend: Backend, home: Path) -> None:
     elif job.startswith("parquet_"):
         rows = parquet(stage)
     else:
-        rows = postgres(stage, backend, stage["cores"] if backend.partitioned else 1)
+        # A second connection brought nothing to a load of a million rows.
+        rows = postgres(stage, backend, 1)
     rows.apply_hints(table_name=stage["target_table"])
     if job.startswith("merge_"):
         rows.apply_hints(write_disposition={"disposition": "merge", "strategy": "upsert"}, primary_key=stage["keys"])
