@@ -78,9 +78,9 @@ def merge_to_duckdb(stage: dict) -> None:
     import duckdb
 
     file = Path(stage["duckdb"]).with_name("changes.csv")
-    with psycopg.connect(stage["dsn"]) as connection, file.open("wb") as out:
-        with connection.cursor().copy(f"COPY {stage['source_table']} ({names(stage)}) TO STDOUT {CSV}") as copy:
-            out.writelines(copy)
+    query = f"COPY {stage['source_table']} ({names(stage)}) TO STDOUT {CSV}"
+    with psycopg.connect(stage["dsn"]) as connection, file.open("wb") as out, connection.cursor().copy(query) as copy:
+        out.writelines(copy)
     on = " AND ".join(f"t.{key} = s.{key}" for key in stage["keys"])
     # An empty field is NULL, a quoted one is an empty text.
     rows = (

@@ -293,10 +293,10 @@ def test_few_free_connections_give_few_splits(
     """Counted by an ordinary role too, which does not see what other sessions are; a limited role gets one."""
     role, limited = f"plain_{postgres.name}", f"limited_{postgres.name}"
     postgres.execute(
-        f"{SHAPES['table']} CREATE ROLE {role} LOGIN PASSWORD 'x';"
-        f"CREATE ROLE {limited} LOGIN PASSWORD 'x' CONNECTION LIMIT 3; GRANT SELECT ON t TO PUBLIC;"
+        f"{SHAPES['table']} CREATE ROLE {role} LOGIN PASSWORD 'few-connections';"
+        f"CREATE ROLE {limited} LOGIN PASSWORD 'few-connections' CONNECTION LIMIT 3; GRANT SELECT ON t TO PUBLIC;"
     )
-    keys = {"table": "t", "password": Secret("a password that nobody else has")}
+    keys = {"table": "t", "password": Secret("few-connections")}
     try:
         with _held(postgres, 40):
             by_role = len(parts_of(source(user=role, **keys), 9))
