@@ -33,6 +33,7 @@ _HASH_MODULUS: Final = 2**128
 _ROWS_OF_SPLIT: Final = 2**40
 # Of `max_memory`, what batches between reading and writing may take; the rest is the drivers' and the engines'.
 _QUEUE_SHARE: Final = 16
+_CANCEL_AGAIN_S: Final = 0.5
 # What is relayed comes and goes in pieces of half a mebibyte, and more of them in between bring nothing.
 _RELAY_BYTES: Final = 2 * 2**20
 
@@ -127,10 +128,12 @@ class Transfer:
         """Stop reading and wait until every thread has ended; a snapshot that can be cancelled is."""
         if self._queue is not None:
             self._queue.close()
-        if self._reading and isinstance(self.snapshot, CancellableSnapshot):
-            self.snapshot.cancel()
         for thread in self._threads:
-            thread.join()
+            # A reader that was about to ask its server when it was cancelled is cancelled once more.
+            while thread.is_alive():
+                if self._reading and isinstance(self.snapshot, CancellableSnapshot):
+                    self.snapshot.cancel()
+                thread.join(_CANCEL_AGAIN_S)
 
     def tally(self) -> Tally:
         """The totals; complete once the stream has ended."""

@@ -71,10 +71,12 @@ class AdbcSession:
 
     def stream(self, sql: str, options: Mapping[str, str] | None = None) -> AdbcStream:
         """Start one query; until its stream is closed the session can run nothing else."""
-        with self._translated():
-            stream = AdbcStream(self._connection, sql, options or {}, self._translate)
         self._streams = [other for other in self._streams if other.is_open]
+        stream = AdbcStream(self._connection, self._translate)
+        # Known before it waits for the server, so that `cancel` finds it.
         self._streams.append(stream)
+        with self._translated():
+            stream.start(sql, options or {})
         return stream
 
     def schema_of(self, sql: str) -> pa.Schema:
@@ -130,28 +132,33 @@ class AdbcSession:
 class AdbcStream:
     """The rows of one query as they come: iterate over its batches, then close it."""
 
-    def __init__(
-        self, connection: AdbcConnection | None, sql: str, options: Mapping[str, str], translate: Translate
-    ) -> None:
+    def __init__(self, connection: AdbcConnection | None, translate: Translate) -> None:
         self._connection = connection
-        self._statement = statement = AdbcStatement(connection)
+        self._statement = AdbcStatement(connection)
         self._translate = translate
         self._drained = False
+        self._reader: AdbcRecordBatchReader | None = None
+        self.schema: pa.Schema = pa.schema([])
         self.is_open = True
+
+    def start(self, sql: str, options: Mapping[str, str]) -> None:
+        """Send the query, and wait until its columns are known."""
+        statement = self._statement
         try:
             statement.set_options(**options)
             statement.set_sql_query(sql)
             # Ctrl-C cancels the query, as it does in the driver manager's DB-API layer.
             handle, _ = _blocking_call(statement.execute_query, (), {}, statement.cancel)
             self._reader = AdbcRecordBatchReader._import_from_c(handle.address)
-            self.schema: pa.Schema = self._reader.schema
+            self.schema = self._reader.schema
         except BaseException:
+            self.is_open = False
             statement.close()
             raise
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._reader
+            yield from self._reader or ()
         except Error as exc:
             raise self._translate(exc, self._connection) from exc
         self._drained = True
@@ -163,7 +170,8 @@ class AdbcStream:
         self.is_open = False
         if not self._drained:
             self.cancel()
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
         self._statement.close()
 
     def cancel(self) -> None:

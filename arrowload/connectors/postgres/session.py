@@ -43,6 +43,8 @@ SETTINGS: Final = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "lock_timeout": "30s",
+    # A scan that starts where another's is gives rows in another order each time.
+    "synchronize_seqscans": "off",
     # The session that exports a snapshot waits for those that read, and one that writes for a slow source.
     "idle_in_transaction_session_timeout": "0",
 }

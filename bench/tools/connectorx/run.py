@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 
 def main() -> None:
     job, stage = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
+    cores = stage["cores"]
     if job in ("postgres_to_arrow", "postgres_to_arrow_2"):
-        print(sum(batch.num_rows for batch in stream(job, stage)))
+        print(sum(batch.num_rows for batch in stream(stage, 2 if job.endswith("_2") else 1)))
     elif job in ("postgres_to_duckdb", "wide_to_duckdb", "memory_to_duckdb", "ten_rows"):
-        into_duckdb(stage, stream(job, stage))
-    elif job.endswith("_to_parquet") and not job.startswith("csv_"):
-        into_parquet(stage, stream(job, stage))
+        into_duckdb(stage, stream(stage, 1 if job == "ten_rows" else cores))
+    elif job in ("postgres_to_parquet", "wide_to_parquet", "memory_to_parquet"):
+        into_parquet(stage, stream(stage, cores))
     else:
         print("ConnectorX is a library that reads databases; it writes none, and reads no files", file=sys.stderr)
         sys.exit(3)
 
 
-def stream(job: str, stage: dict) -> pa.RecordBatchReader:
-    """By one connection, or by two that share out the range of the first column."""
-    partitions = {"partition_on": next(iter(stage["types"])), "partition_num": 2} if job.endswith("_2") else {}
+def stream(stage: dict, connections: int) -> pa.RecordBatchReader:
+    """The table, read by connections that share out the range of its first column."""
     query = f"SELECT * FROM {stage['source_table']}"
-    return cx.read_sql(stage["dsn"], query, return_type="arrow_stream", batch_size=65_536, **partitions)
+    split = {"partition_on": next(iter(stage["types"])), "partition_num": connections} if connections > 1 else {}
+    return cx.read_sql(stage["dsn"], query, return_type="arrow_stream", batch_size=65_536, **split)
 
 
 def into_duckdb(stage: dict, rows: pa.RecordBatchReader) -> None:

@@ -16,7 +16,8 @@ def main() -> None:
         sys.exit(3)
     rows = f"FROM read_csv('{stage['csv']}', header = true, columns = {stage['types']})"
     with duckdb.connect(stage["duckdb"] if job == "csv_to_duckdb" else ":memory:") as connection:
-        connection.execute(f"SET threads = {stage['cores']}")
+        # A tenth faster; tables have no order.
+        connection.execute(f"SET threads = {stage['cores']}; SET preserve_insertion_order = false")
         if job == "csv_to_duckdb":
             connection.execute(f"CREATE TABLE {stage['target_table']} AS {rows}")
         else:

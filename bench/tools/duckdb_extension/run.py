@@ -1,4 +1,4 @@
-"""DuckDB with its own postgres extension, which the newest DuckDB on PyPI has none of: the one before it."""
+"""DuckDB with its own postgres extension, at the newest version that PyPI has the extension of."""
 
 from __future__ import annotations
 
@@ -34,17 +34,13 @@ def run(job: str, stage: dict, connection: duckdb.DuckDBPyConnection) -> None:
     rows, target = source(job, stage), stage["target_table"]
     in_postgres = f"pg.{stage['schema']}.{target}"
     if job.startswith("postgres_to_arrow"):
-        print(sum(batch.num_rows for batch in connection.execute(rows).fetch_record_batch(65_536)))
-    elif job == "merge_to_duckdb":
+        print(sum(batch.num_rows for batch in connection.sql(rows).to_arrow_reader(65_536)))
+    elif job.startswith("merge_"):
         on = " AND ".join(f"t.{key} = s.{key}" for key in stage["keys"])
+        changed = ", ".join(f"{name} = s.{name}" for name in stage["types"] if name not in stage["keys"])
         connection.execute(
-            f"MERGE INTO {target} AS t USING ({rows}) AS s ON {on}"
-            f" WHEN MATCHED THEN UPDATE SET {assignments(stage, 's')} WHEN NOT MATCHED THEN INSERT BY NAME"
-        )
-    elif job == "merge_to_postgres":
-        connection.execute(
-            f"INSERT INTO {in_postgres} {rows}"
-            f" ON CONFLICT ({', '.join(stage['keys'])}) DO UPDATE SET {assignments(stage, 'excluded')}"
+            f"MERGE INTO {target if job.endswith('_duckdb') else in_postgres} AS t USING ({rows}) AS s ON {on}"
+            f" WHEN MATCHED THEN UPDATE SET {changed} WHEN NOT MATCHED THEN INSERT BY NAME"
         )
     elif job.endswith("_to_parquet"):
         out = Path(stage["parquet_out"])
@@ -64,10 +60,6 @@ def source(job: str, stage: dict) -> str:
     if job.startswith("parquet_"):
         return f"FROM read_parquet('{stage['parquet']}')"
     return f"FROM pg.{stage['schema']}.{stage['source_table']}"
-
-
-def assignments(stage: dict, alias: str) -> str:
-    return ", ".join(f"{name} = {alias}.{name}" for name in stage["types"] if name not in stage["keys"])
 
 
 main()

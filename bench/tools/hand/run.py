@@ -74,7 +74,7 @@ def parquet_to_postgres(stage: dict) -> None:
 
 
 def merge_to_duckdb(stage: dict) -> None:
-    """The changes as the server's CSV, which DuckDB reads faster than any driver makes Arrow of them."""
+    """The changes as the server's CSV: measured as fast as a stream of ADBC's."""
     import duckdb
 
     file = Path(stage["duckdb"]).with_name("changes.csv")

@@ -34,7 +34,7 @@ def source(job: str, stage: dict) -> list[str]:
     if job.startswith("parquet_"):
         return [f"--source-uri=parquet://{stage['parquet']}", "--source-table=parquet"]
     table = f"--source-table={stage['schema']}.{stage['source_table']}"
-    # DuckDB fails on uuid and json of ingestr in batches that are larger than its vectors.
+    # DuckDB's ADBC driver fails on this table in batches that are larger than its vectors.
     page = ["--page-size=2048"] if job == "wide_to_duckdb" else []
     return [f"--source-uri={stage['dsn']}?sslmode=disable", table, *page]
 

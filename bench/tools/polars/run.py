@@ -19,11 +19,9 @@ def main() -> None:
     elif job == "csv_to_duckdb":
         into_duckdb(stage, csv(stage))
     elif job.endswith("_to_parquet"):
-        postgres(stage).write_parquet(parquet_file(stage), compression="zstd")
-    elif job == "postgres_to_arrow":
-        print(postgres(stage).height)
-    elif job == "postgres_to_arrow_2":
-        print(postgres(stage, partition_on=next(iter(stage["types"])), partition_num=2).height)
+        postgres(stage, stage["cores"]).write_parquet(parquet_file(stage), compression="zstd")
+    elif job.startswith("postgres_to_arrow"):
+        print(postgres(stage, 2 if job.endswith("_2") else 1).height)
     else:
         print(refusal(job), file=sys.stderr)
         sys.exit(3)
@@ -38,10 +36,11 @@ def polars_type(sql: str) -> pl.DataType | type[pl.DataType]:
     return pl.Decimal(int(decimal[1]), int(decimal[2])) if decimal else TYPES[sql]
 
 
-def postgres(stage: dict, **partitions: object) -> pl.DataFrame:
-    return pl.read_database_uri(
-        f"SELECT * FROM {stage['source_table']}", stage["dsn"], engine="connectorx", **partitions
-    )
+def postgres(stage: dict, connections: int) -> pl.DataFrame:
+    """The table, read by connections that share out the range of its first column."""
+    query = f"SELECT * FROM {stage['source_table']}"
+    split = {"partition_on": next(iter(stage["types"])), "partition_num": connections} if connections > 1 else {}
+    return pl.read_database_uri(query, stage["dsn"], engine="connectorx", **split)
 
 
 def parquet_file(stage: dict) -> Path:
