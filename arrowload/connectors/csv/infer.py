@@ -109,9 +109,11 @@ class ColumnProfile:
             self._in_double &= pc.max(lengths).as_py() <= SAFE_LENGTH.as_py()
             self._digits = max(self._digits, pc.max(lengths).as_py())
             return
-        long = texts.filter(pc.greater(lengths, SAFE_LENGTH))
-        if self._in_double and len(long):
-            self._in_double = not any(map(is_damaged_by_double, long.to_pylist()))
+        # An exponent may lead out of a double's range in few characters.
+        doubtful = pc.or_(pc.greater(lengths, SAFE_LENGTH), pc.match_substring(texts, "e", ignore_case=True))
+        doubted = texts.filter(doubtful)
+        if self._in_double and len(doubted):
+            self._in_double = not any(map(is_damaged_by_double, doubted.to_pylist()))
         if pc.any(pc.match_substring_regex(texts, r"[a-zA-Z]")).as_py():
             self._in_decimal = False
             return
