@@ -30,7 +30,7 @@ _Wire = tuple[str, int]
 
 # Types that are sent as text; enums are too.
 _TEXTS: Final = ("text", "varchar", "bpchar", "name")
-# The server reads and writes rows one by one; what is decoded or encoded at once should fit in a cache.
+# A batch of wide rows ends here, however few they are.
 _BATCH_BYTES: Final = 16 * 2**20
 
 
@@ -51,13 +51,14 @@ class CopySession(PostgresSession):
             ConnectorError: The query gives other types than were planned: the table was altered.
             DataError: A value has no place in its column's type; names column, row and value.
         """
-        yield from self._rows(sql, reading.schema, reading, batch_size)
+        yield from self._rows(sql, self._wires(sql), reading.schema, reading, batch_size)
 
     def fetch_arrow(self, sql: str) -> pa.Table:
         """Run one query; its rows as one table, each column in the Arrow type that holds all its values."""
         kinds = self._kinds(sql)
         schema = pa.schema([pa.field(name, hands_over(kind) or _unread(name, kind)) for name, kind, _ in kinds])
-        return pa.Table.from_batches(self._rows(sql, schema, None, 65_536), schema)
+        wires = [wire for _, _, wire in kinds]
+        return pa.Table.from_batches(self._rows(sql, wires, schema, None, 65_536), schema)
 
     def append(self, table: TableName, rows: pa.Table) -> None:
         """As `ingest`, for a few rows."""
@@ -95,8 +96,9 @@ class CopySession(PostgresSession):
         with self._translated():
             return _rust.copy_in_relay(self._connection, _copy_in(table, columns, freeze=freeze), rows)
 
-    def _rows(self, sql: str, schema: pa.Schema, reading: Reading | None, batch_size: int) -> Generator[pa.RecordBatch]:
-        wires = self._wires(sql)
+    def _rows(
+        self, sql: str, wires: Sequence[_Wire], schema: pa.Schema, reading: Reading | None, batch_size: int
+    ) -> Generator[pa.RecordBatch]:
         with self._decoding():
             rows = _rust.copy_out(
                 self._connection,
