@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from arrowload.connectors.parquet.dictionaries import dictionary_columns
 from arrowload.core.exceptions import RecipeError
 
 if TYPE_CHECKING:
@@ -53,13 +54,7 @@ class ParquetFormat:
 
     def open(self, file: PartFile, schema: pa.Schema) -> _ParquetPart:
         """Start a part."""
-        options = {
-            "compression": self._compression,
-            "write_page_checksum": True,
-            "write_page_index": True,
-            "store_decimal_as_integer": True,
-        }
-        return _ParquetPart(pq.ParquetWriter(file, schema, **options), self.chunk_bytes)
+        return _ParquetPart(file, schema, self._compression, self.chunk_bytes)
 
 
 def _stored_field(field: pa.Field) -> pa.Field:
@@ -77,11 +72,14 @@ def _stored_field(field: pa.Field) -> pa.Field:
 
 
 class _ParquetPart:
-    """Collects batches until they fill a row group."""
+    """Collects batches until they fill a row group; the first of them decides how the file is encoded."""
 
-    def __init__(self, writer: Any, group_bytes: int) -> None:
-        self._writer = writer
+    def __init__(self, file: PartFile, schema: pa.Schema, compression: str, group_bytes: int) -> None:
+        self._file = file
+        self._schema = schema
+        self._compression = compression
         self._group_bytes = group_bytes
+        self._writer: pq.ParquetWriter | None = None
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._rows = 0
@@ -99,9 +97,22 @@ class _ParquetPart:
     def _flush(self) -> None:
         if self._rows:
             table = pa.Table.from_batches(self._held)
-            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._opened(table).write_table(table, row_group_size=table.num_rows)
         self._held, self._bytes, self._rows = [], 0, 0
 
     def close(self) -> None:
         self._flush()
-        self._writer.close()
+        self._opened(self._schema.empty_table()).close()
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                self._schema,
+                compression=self._compression,
+                use_dictionary=dictionary_columns(first),
+                write_page_checksum=True,
+                write_page_index=True,
+                store_decimal_as_integer=True,
+            )
+        return self._writer

@@ -1,0 +1,62 @@
+"""Which columns of a Parquet file are worth a dictionary."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from arrowload.core.lazy import compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# pyarrow's default for `dictionary_pagesize_limit`; a dictionary that reaches it is given up, with the work it was.
+PAGE_BYTES: Final = 1024**2
+_SAMPLE_ROWS: Final = 65_536
+_COUNTED: Final = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_temporal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+)
+
+
+def dictionary_columns(rows: pa.Table) -> bool | list[str]:
+    """`use_dictionary` of pyarrow for a file that begins with `rows`: all columns, or the paths of those that gain.
+
+    Without price, part and comment, the encoder needs a seventh less for TPC-H lineitem, and the file is a tenth less.
+    """
+    sample = rows.slice(0, _SAMPLE_ROWS).combine_chunks()
+    vain = {field.name for field in sample.schema if _overflows(sample.column(field.name), field.type)}
+    return [path for field in rows.schema if field.name not in vain for path in _paths(field)] if vain else True
+
+
+def _overflows(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Whether there are so many values that a dictionary of them, evenly distributed, would not fit its page."""
+    rows = len(column) - column.null_count
+    if not rows or not any(is_kind(kind) for is_kind in _COUNTED):
+        return False
+    fitting: float = PAGE_BYTES / max(1.0, column.nbytes / len(column))
+    # Of `fitting` values, each as likely as the other, so many are met in a sample.
+    met = fitting * -math.expm1(-rows / fitting)
+    distinct: int = pc.count_distinct(column).as_py()
+    return distinct > met
+
+
+def _paths(field: pa.Field) -> Iterator[str]:
+    """What Parquet calls the leaves of a column."""
+    if not pa.types.is_nested(field.type):
+        yield field.name
+        return
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.schema([field]).empty_table(), sink)
+    leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    yield from (leaves.column(index).path for index in range(len(leaves)))

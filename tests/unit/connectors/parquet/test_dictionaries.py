@@ -1,0 +1,76 @@
+"""Which columns get a dictionary, and that the file says so."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from arrowload.connectors.files.part import PartFile
+from arrowload.connectors.parquet.destination import ParquetFormat
+from arrowload.connectors.parquet.dictionaries import PAGE_BYTES, dictionary_columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = 50_000
+
+
+def with_distinct(count: int) -> pa.Table:
+    chance = random.Random(5)
+    return pa.table({"n": pa.array([chance.randrange(count) for _ in range(ROWS)], pa.int64())})
+
+
+def test_values_that_fit_a_page_get_a_dictionary_and_others_do_not() -> None:
+    fitting = PAGE_BYTES // 8
+    assert dictionary_columns(with_distinct(fitting * 2 // 3)) is True
+    assert dictionary_columns(with_distinct(fitting * 3 // 2)) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({"n": pa.array([], pa.int64())}),
+        pa.table({"n": pa.nulls(1000, pa.string())}),
+        pa.table({"n": pa.nulls(1000)}),
+        pa.table({"flag": [True, False] * 100}),
+        pa.table({"list": [[n, n + 1] for n in range(5000)]}),
+        pa.table({}),
+    ],
+    ids=["no rows", "NULLs", "null", "boolean", "list", "no columns"],
+)
+def test_nothing_to_judge_by_changes_nothing(table: pa.Table) -> None:
+    assert dictionary_columns(table) is True
+
+
+def test_the_leaves_of_nested_columns_keep_theirs(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "id": [str(uuid.UUID(int=n)) for n in range(ROWS)],
+            "tags": [[n % 3] for n in range(ROWS)],
+            "who": [{"name": f"n{n % 7}", "at": [n % 5]} for n in range(ROWS)],
+        }
+    )
+    form, path = ParquetFormat(), tmp_path / "part.parquet"
+    file = PartFile(path)
+    part = form.open(file, table.schema)
+    for batch in table.to_batches(max_chunksize=10_000):
+        part.write(batch)
+    part.close()
+    file.close()
+
+    assert pq.read_table(path).equals(table)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    encodings = {
+        group.column(n).path_in_schema: "RLE_DICTIONARY" in group.column(n).encodings for n in range(group.num_columns)
+    }
+    assert encodings == {
+        "id": False,
+        "tags.list.element": True,
+        "who.name": True,
+        "who.at.list.element": True,
+    }
