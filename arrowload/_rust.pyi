@@ -7,7 +7,6 @@ from arrowload.core.typing import SupportsArrowArray, SupportsArrowSchema, Suppo
 
 __all__ = [
     "ArrowArray",
-    "ArrowStream",
     "BatchQueue",
     "CopyPieces",
     "CopyRows",
@@ -31,19 +30,6 @@ class ArrowArray:
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """The schema and array capsules; `requested_schema` is not followed, as the interface allows."""
-
-@final
-class ArrowStream:
-    """Record batches on their way out; `pyarrow.RecordBatchReader.from_stream` and others pull them without the GIL.
-
-    It has one reader: a second one gets a ValueError.
-    """
-
-    def __arrow_c_schema__(self) -> object:
-        """The schema capsule."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The stream capsule; `requested_schema` is not followed, as the interface allows."""
 
 @final
 class BatchQueue:

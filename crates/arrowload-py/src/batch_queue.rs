@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrowload_core::{Poll, Pulled, QueueReader, Waiting};
-use pyo3::exceptions::PyBaseException;
+use pyo3::exceptions::{PyBaseException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-use crate::capsule::{export_schema, export_stream, import_batch, import_schema, taken};
+use crate::capsule::{export_schema, export_stream, import_batch, import_schema};
 use crate::error::unreadable;
 
 /// What a signal raised while the consumer waited.
@@ -67,7 +67,7 @@ impl BatchQueue {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         let _ = requested_schema; // the interface lets a producer keep its own type
         if self.has_reader.swap(true, Ordering::AcqRel) {
-            return Err(taken());
+            return Err(PyValueError::new_err("the stream has a reader already, and its rows come once"));
         }
         let waiting = waiting(self.interruption.clone());
         export_stream(py, Box::new(QueueReader::new(self.queue.clone(), waiting)))

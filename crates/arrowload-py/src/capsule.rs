@@ -4,14 +4,13 @@
 //! database along, so the few conversions that the kernels and streams need are here.
 
 use std::ffi::CStr;
-use std::sync::{Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, make_array};
-use arrow_schema::{DataType, Schema, SchemaRef};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use arrow_schema::{DataType, Schema};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -98,41 +97,4 @@ pub(crate) fn export_stream(
     reader: Box<dyn RecordBatchReader + Send>,
 ) -> PyResult<Bound<'_, PyCapsule>> {
     PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), STREAM)
-}
-
-/// Record batches on their way out, to one reader of `__arrow_c_stream__`, which pulls them without the GIL.
-#[pyclass(frozen, module = "arrowload._rust")]
-pub(crate) struct ArrowStream {
-    schema: SchemaRef,
-    reader: Mutex<Option<Box<dyn RecordBatchReader + Send>>>,
-}
-
-impl ArrowStream {
-    #[expect(dead_code, reason = "the decoders of streams will hand over their rows so")]
-    pub(crate) fn new(reader: Box<dyn RecordBatchReader + Send>) -> Self {
-        Self { schema: reader.schema(), reader: Mutex::new(Some(reader)) }
-    }
-}
-
-#[pymethods]
-impl ArrowStream {
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        export_schema(py, &self.schema)
-    }
-
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_stream__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyCapsule>> {
-        let _ = requested_schema; // the interface lets a producer keep its own type
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        export_stream(py, reader.ok_or_else(taken)?)
-    }
-}
-
-/// The refusal of a second reader.
-pub(crate) fn taken() -> PyErr {
-    PyValueError::new_err("the stream has a reader already, and its rows come once")
 }

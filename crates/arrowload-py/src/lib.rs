@@ -17,7 +17,7 @@ mod _rust {
     #[pymodule_export]
     use crate::batch_queue::BatchQueue;
     #[pymodule_export]
-    use crate::capsule::{ArrowArray, ArrowStream};
+    use crate::capsule::ArrowArray;
     #[pymodule_export]
     use crate::copy_streams::{CopyPieces, CopyRows, copy_in, copy_in_relay, copy_out, copy_out_relay};
     #[pymodule_export]
