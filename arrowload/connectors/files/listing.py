@@ -16,7 +16,7 @@ from arrowload.core.exceptions import RecipeError, StateError, TransientConnecto
 from arrowload.core.state import State
 from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
 from arrowload.models.source_config import CursorIncremental, IncrementalConfig
-from arrowload.planning.capabilities import Split, Window
+from arrowload.planning.capabilities import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -175,19 +175,6 @@ def partition(weights: Sequence[int], n: int) -> list[range]:
             runs.append(range(start, index + 1))
             start = index + 1
     return runs
-
-
-def file_splits(files: Sequence[FileInfo], n: int) -> list[Split]:
-    """Whole files, dealt out to at most `n` splits."""
-    return [
-        Split(index=i, spec={"files": [msgspec.to_builtins(files[j]) for j in run]})
-        for i, run in enumerate(partition([file.size + 1 for file in files], max(1, n)))
-    ]
-
-
-def split_files(split: Split) -> list[FileInfo]:
-    """The files of a split that `file_splits` made."""
-    return msgspec.convert(split.spec["files"], list[FileInfo])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from arrowload.connectors.files import listing
-from arrowload.connectors.files.listing import choose_files, file_splits, list_files, partition, pinned, split_files
+from arrowload.connectors.files.listing import choose_files, list_files, partition, pinned
 from arrowload.connectors.parquet import ParquetSourceConfig
 from arrowload.connectors.parquet.source import ParquetSource
 from arrowload.core.exceptions import RecipeError, StateError, TransientConnectorError
@@ -270,15 +270,3 @@ def test_partition_covers_everything_once(weights, n):
 def test_partition_is_fair():
     """Equal items are dealt out equally."""
     assert [len(run) for run in partition([1] * 8, 4)] == [2, 2, 2, 2]
-
-
-def test_splits_are_plain_data(folder):
-    """A split survives a journey as msgpack and names its files whole."""
-    import msgspec
-
-    for name in "abc":
-        folder.put(f"{name}.csv", T0)
-    files = list_files([str(folder.path)], [".csv"])
-    splits = [msgspec.msgpack.decode(msgspec.msgpack.encode(s), type=type(s)) for s in file_splits(files, 2)]
-    assert [file for split in splits for file in split_files(split)] == files
-    assert len(splits) == 2

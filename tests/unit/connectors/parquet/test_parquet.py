@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from arrowload.connectors.parquet.source import ParquetSource
 from arrowload.core.exceptions import DataError, RecipeError, TransientConnectorError
 from arrowload.core.state import State
 from arrowload.models.units import ResourcePath, ResourcePaths
+from arrowload.planning.capabilities import Split
 
 
 def source(path, **options):
@@ -51,6 +53,20 @@ def test_rows_come_back_whole_and_in_order(tmp_path, splits):
     with source(tmp_path).snapshot(State()) as snapshot:
         assert len(snapshot.splits(splits)) == min(splits, 9)
     assert read(tmp_path, splits=splits, batch_size=77).equals(TABLE)
+
+
+def test_splits_are_plain_data(tmp_path):
+    """Runs of row groups survive a journey as msgpack, and what arrives reads the same rows."""
+    pq.write_table(TABLE.slice(0, 600), tmp_path / "0.parquet", row_group_size=100)
+    pq.write_table(TABLE.slice(600), tmp_path / "1.parquet", row_group_size=150)
+    with source(tmp_path).snapshot(State()) as snapshot:
+        splits = list(snapshot.splits(4))
+        arrived = msgspec.msgpack.decode(msgspec.msgpack.encode(splits), type=list[Split])
+        tables = [snapshot.read_split(split, batch_size=77).read_all() for split in arrived]
+
+    assert arrived == splits
+    assert len(splits) == 4
+    assert pa.concat_tables(tables).equals(TABLE)
 
 
 def test_projection(tmp_path):
