@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -14,12 +13,12 @@ from arrowload.connectors.postgres.conversion import recut
 from arrowload.connectors.postgres.errors import translate_wire_error
 from arrowload.connectors.postgres.reading import hands_over
 from arrowload.connectors.postgres.types import resolve_type
-from arrowload.core.exceptions import ConnectorError, DataError, EngineError
+from arrowload.core.exceptions import ConnectorError, EngineError
 from arrowload.io.postgres import PostgresSession
 from arrowload.io.sql import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from arrowload.connectors.postgres.routes import Reading
     from arrowload.connectors.postgres.types import PgType
@@ -75,13 +74,13 @@ class CopySession(PostgresSession):
         """
         names = rows.schema.names
         wires = self._wires(f"SELECT {', '.join(map(quote_identifier, names))} FROM {table.sql()} LIMIT 0")
-        with self._decoding():
+        with self._translated():
             return _rust.copy_in(self._connection, _copy_in(table, names, freeze=freeze), rows, wires)
 
     def read_relay(self, sql: str, reading: Reading) -> Generator[pa.RecordBatch]:
         """The rows of one query as they lie on the wire, decoded only to be checked and hashed."""
         wires = self._wires(sql)
-        with self._decoding():
+        with self._translated():
             pieces = _rust.copy_out_relay(self._connection, _copy_out(sql), reading.schema, wires)
             try:
                 for piece in pieces:
@@ -99,7 +98,7 @@ class CopySession(PostgresSession):
     def _rows(
         self, sql: str, wires: Sequence[_Wire], schema: pa.Schema, reading: Reading | None, batch_size: int
     ) -> Generator[pa.RecordBatch]:
-        with self._decoding():
+        with self._translated():
             rows = _rust.copy_out(
                 self._connection,
                 _copy_out(sql),
@@ -115,14 +114,6 @@ class CopySession(PostgresSession):
                     yield from recut(pa.record_batch(batch), batch_size)
             finally:
                 rows.close()
-
-    @contextmanager
-    def _decoding(self) -> Iterator[None]:
-        try:
-            with self._translated():
-                yield
-        except DataError as exc:
-            raise _as_people_count(exc) from exc
 
     def _wires(self, sql: str) -> list[_Wire]:
         """How the columns of a query lie on the wire, by the catalogue."""
@@ -165,12 +156,3 @@ def _wire_name(column: str, kind: PgType) -> str:
 
 def _unread(name: str, kind: PgType) -> pa.DataType:
     raise ConnectorError(f"column `{name}` of type `{kind.sql}` has no Arrow type", hint="cast it in the query")
-
-
-def _as_people_count(exc: DataError) -> DataError:
-    """The kernels' error with its row counted from 1."""
-    row = exc.context.get("row")
-    if row is None:
-        return exc
-    message = exc.message.replace(f"row {row}", f"row {row + 1}", 1)
-    return DataError(message, context=exc.context | {"row": row + 1}, hint=exc.hint)

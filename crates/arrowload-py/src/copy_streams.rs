@@ -164,7 +164,7 @@ fn next<T: Send + 'static>(
     connection: &Py<PostgresConnection>,
 ) -> PyResult<Option<T>> {
     let next = py.detach(|| items.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(Iterator::next));
-    next.transpose().map_err(|failure| connection.get().failed(py, &failure))
+    next.transpose().map_err(|failure| connection.get().failed(py, failure))
 }
 
 /// Waits, without the GIL, until the connection is free.
@@ -180,10 +180,10 @@ fn decoder(py: Python<'_>, schema: &Schema, wires: Vec<Wire>, options: DecodeOpt
     Decoder::try_new(copy_columns(wires, schema)?, options).map_err(|refusal| error::to_py(py, &refusal))
 }
 
-/// What a COPY that failed raises, but for what the connection words itself.
-pub(crate) fn kernel_or_stream(py: Python<'_>, failure: &CopyError) -> PyErr {
+/// What a COPY that failed raises, but for what the connection words itself; rows are counted from 1.
+pub(crate) fn kernel_or_stream(py: Python<'_>, failure: CopyError) -> PyErr {
     match failure {
-        CopyError::Kernel(refusal) => error::to_py(py, refusal),
+        CopyError::Kernel(refusal) => error::to_py(py, &refusal.after_rows(1)),
         other => error::unreadable(other),
     }
 }

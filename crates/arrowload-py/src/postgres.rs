@@ -107,7 +107,7 @@ impl PostgresConnection {
             None => Err(CopyError::Connection(Error::Usage("the connection is closed".to_owned()))),
             Some(connection) => action(connection),
         });
-        result.map_err(|failure| self.failed(py, &failure))
+        result.map_err(|failure| self.failed(py, failure))
     }
 
     /// The connection, for a thread that reads ahead.
@@ -116,13 +116,13 @@ impl PostgresConnection {
     }
 
     /// The exception for a COPY that failed.
-    pub(crate) fn failed(&self, py: Python<'_>, failure: &CopyError) -> PyErr {
+    pub(crate) fn failed(&self, py: Python<'_>, failure: CopyError) -> PyErr {
         match failure {
             CopyError::Connection(error) => {
                 let lost = py.detach(|| {
                     self.lock().as_ref().is_some_and(|open| open.transaction_status() == TransactionStatus::Lost)
                 });
-                to_py(py, error, lost, &self.raised)
+                to_py(py, &error, lost, &self.raised)
             }
             other => crate::copy_streams::kernel_or_stream(py, other),
         }
