@@ -1,25 +1,24 @@
 """Reads CSV files: each column's texts become its type, or an error with a line.
 
-Rust cuts and converts what is surely a value. What is not, the sample that types are inferred from, and files with an
-escape character go through pyarrow: its reader and not DuckDB's, which takes a zstd file that was cut short for an
-empty one, does not check gzip's checksum, and rounds `1.5` when a column is an integer.
+Rust cuts and converts what is surely a value (`parse.py`). What is not comes as bytes and is converted by pyarrow, and
+files that Rust cannot cut, such as those with an escape character, are read by pyarrow too (`pyarrow_texts.py`).
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.csv.convert import convert
-from arrowload.connectors.csv.diagnosis import explain, line_of, require_closed
+from arrowload.connectors.csv.diagnosis import line_of
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
 from arrowload.connectors.csv.parse import FileRange, parse, rows_before, slow_reason
 from arrowload.connectors.csv.ranges import MIN_PART, cut_file
-from arrowload.connectors.csv.text import open_utf8
+from arrowload.connectors.csv.pyarrow_texts import read_texts
 from arrowload.connectors.files.listing import partition, pinned
 from arrowload.connectors.files.source import FileSource
 from arrowload.core.casting import CastFailure, check_cast, shown
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from arrowload.connectors.csv.dialect import Dialect
     from arrowload.io.files import FileInfo
 
-_BATCH_BYTES: Final = 16 * 1024**2
 _BATCH_ROWS: Final = 65_536
 _SAMPLED_FILES: Final = 100
 
@@ -170,7 +168,7 @@ class CsvReader:
         if not dialect.has_rows:
             return iter(())
         if self._slow_reason is not None:
-            return _rebatch(self._texts(part.file, dialect), batch_size)
+            return read_texts(part.file, self._config, dialect, batch_size)
         return parse(part, self._config, dialect, schema, declared=self._declared, batch_size=batch_size)
 
     def _convert(self, column: pa.Array, field: pa.Field, row: int, part: FileRange, dialect: Dialect) -> pa.Array:
@@ -206,49 +204,6 @@ class CsvReader:
         before = rows_before(part, self._config, dialect, dialect.names)
         return line_of(before + row, part.file, self._config, dialect)
 
-    def _texts(self, file: FileInfo, dialect: Dialect) -> Iterator[pa.RecordBatch]:
-        """The rows of one file, every column as bytes, in pieces of about one block."""
-        from pyarrow import csv as pa_csv
-
-        with open_utf8(file, self._config) as stream:
-            last: pa.RecordBatch | None = None
-            try:
-                for last in pa_csv.open_csv(stream, *self._options(dialect)):
-                    yield last
-            except pa.ArrowInvalid as exc:
-                raise explain(exc, file, self._config, dialect) from exc
-            # Of quotes that are not closed pyarrow makes a value that ends with the file.
-            if stream.quotes % 2 or (last is not None and _ends_with_newline(last)):
-                require_closed(file, self._config, dialect)
-
-    def _options(self, dialect: Dialect) -> tuple[Any, Any, Any]:
-        from pyarrow import csv as pa_csv
-
-        return (
-            pa_csv.ReadOptions(
-                use_threads=False,
-                block_size=self._config.block_size,
-                column_names=dialect.names,
-                skip_rows=dialect.skip_lines,
-                skip_rows_after_names=int(dialect.header),
-            ),
-            pa_csv.ParseOptions(
-                delimiter=dialect.delimiter,
-                quote_char=dialect.quote or False,
-                double_quote=dialect.escape is None,
-                escape_char=dialect.escape or False,
-                newlines_in_values=dialect.quote is not None,
-                # Of a single column an empty line is a NULL.
-                ignore_empty_lines=len(dialect.names) > 1,
-            ),
-            pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(dialect.names, pa.binary()),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                null_values=self._config.null_values,
-            ),
-        )
-
 
 def _quoted(value: object) -> str:
     text = shown(value)
@@ -270,30 +225,6 @@ def _is_utf8(value: bytes | None) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _rebatch(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:
-    """Neighbouring batches joined up to `batch_size` rows or 16 MiB; one of more rows is cut."""
-    held: list[pa.RecordBatch] = []
-    for batch in _cut(batches, batch_size):
-        rows = sum(b.num_rows for b in held) + batch.num_rows
-        if held and (rows > batch_size or sum(b.nbytes for b in held) + batch.nbytes > _BATCH_BYTES):
-            yield pa.concat_batches(held)
-            held = []
-        held.append(batch)
-    if held:
-        yield pa.concat_batches(held)
-
-
-def _cut(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for start in range(0, max(batch.num_rows, 1), batch_size):
-            yield batch.slice(start, batch_size)
-
-
-def _ends_with_newline(batch: pa.RecordBatch) -> bool:
-    value = batch.column(batch.num_columns - 1)[-1].as_py() if batch.num_rows else None
-    return value is not None and (b"\n" in value or b"\r" in value)
 
 
 def _require_names(dialect: Dialect, names: Sequence[str], file: FileInfo) -> None:
