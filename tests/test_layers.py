@@ -17,6 +17,7 @@ FLOORS = {
     "_rust": 2,
     "core.exceptions": 0,
     "core.typing": 0,
+    "core.names": 0,
     "core.registry": 0,
     "core.secret": 0,
     "core.failpoint": 0,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from arrowload.core.exceptions import MissingExtraError, RecipeError
+from arrowload.core.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,11 +98,10 @@ class Registry(Generic[T]):
     def _load_entry_point(self, name: str) -> None:
         entry = self._discovered().get(name)
         if entry is None:
-            near = difflib.get_close_matches(name, self.names(), n=1)
             raise RecipeError(
                 f"unknown {self.kind} `{name}`",
                 context={"kind": self.kind, "name": name, "known": self.names()},
-                hint=f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(self.names())}",
+                hint=did_you_mean(name, self.names(), f"known are: {', '.join(self.names())}"),
             )
         own = entry.dist is not None and entry.dist.name == "arrowload"
         loaded = self._import(name, entry.load, f"'arrowload[{entry.name}]'" if own else None)

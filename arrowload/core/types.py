@@ -19,13 +19,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,7 +281,7 @@ class _Parser:
         if name in _ARGUMENTS:
             return self._error(f"`{self.text}` is no type", f"write it as `{_ARGUMENTS[name]}`")
         names = sorted({*_PLAIN, *_ALIASES, *_ARGUMENTS})
-        near = _ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, names, n=1)), None)
+        near = _ELSEWHERE.get(name) or nearest(name, names)
         hint = f"did you mean `{near}`?" if near and near != name else f"known are: {', '.join(names)}"
         return self._error(f"`{self.text}` is no type", hint)
 
@@ -302,6 +302,5 @@ def check_zone(zone: str) -> None:
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as exc:
-        near = difflib.get_close_matches(zone, available_timezones(), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "write a zone as `UTC` or `Europe/Berlin`"
+        hint = did_you_mean(zone, available_timezones(), "write a zone as `UTC` or `Europe/Berlin`")
         raise RecipeError(f"`{zone}` is no time zone", context={"zone": zone}, hint=hint) from exc

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from arrowload.models.origins import Path, nearest, one_line
+from arrowload.models.origins import Path, name_hint, one_line
 from arrowload.models.structs import choices_at, fields_at
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def explain(text: str, path: Path, struct: type[msgspec.Struct], value: Any) -> 
     """
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
         known = fields_at(struct, value, path)
-        return Problem((*path, match[1]), "unknown field", nearest(match[1], known), at_key=True)
+        return Problem((*path, match[1]), "unknown field", name_hint(match[1], known), at_key=True)
     if match := re.fullmatch(r"Object missing required field `(.*)`", text, re.DOTALL):
         known = choices_at(struct, value, (*path, match[1]))
         hint = f"add `{match[1]}:`" + (f", one of {_join(known)}" if known else " to it")
@@ -77,7 +77,7 @@ def explain(text: str, path: Path, struct: type[msgspec.Struct], value: Any) -> 
         problem = (
             f"`{one_line(given)}` is none of {_join(choices)}" if choices else f"`{one_line(given)}` is not allowed"
         )
-        near = nearest(given, choices)
+        near = name_hint(given, choices)
         return Problem(path, problem, near if near and near.startswith("did") else "choose one of them")
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", text):
         return _wrong_kind(path, match[1], match[2])

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from arrowload.core.names import did_you_mean
 from arrowload.models.json_reader import read_json
 from arrowload.models.limits import MAX_BYTES
 from arrowload.models.origins import LocatedDict, Origin, one_line, recipe_error
@@ -66,12 +67,9 @@ def _read_text(path: Path, at: Origin) -> str:
 
 
 def _similar_file(path: Path) -> str:
-    from difflib import get_close_matches
-
     folder = path.parent
     names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
-    near = get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"did you mean `{near[0]}`?" if near else "check the path"
+    return did_you_mean(path.name, names, "check the path", cutoff=0.75)
 
 
 def resolve_reference(reference: Any, folder: Path, root: Path, at: Origin, path: tuple[str | int, ...]) -> Path:

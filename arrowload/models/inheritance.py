@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from arrowload.models.files import display_name, read_file, resolve_reference
 from arrowload.models.limits import MAX_FILES, MAX_LEVELS
 from arrowload.models.merger import RecipeMerger
-from arrowload.models.origins import LocatedDict, LocatedList, Origin, nearest, recipe_error
+from arrowload.models.origins import LocatedDict, LocatedList, Origin, name_hint, recipe_error
 
 # Keys that say how a recipe is put together; none of them is left in the recipe itself.
 ASSEMBLY_KEYS = ("extends", "include", "delete")
@@ -128,4 +128,4 @@ def _deletions(layer: LocatedDict) -> LocatedList:
 
 def unknown_key_hint(key: str, fields: tuple[str, ...]) -> str | None:
     """The nearest key that a recipe may have at its top."""
-    return nearest(key, (*fields, *ASSEMBLY_KEYS, "macros"))
+    return name_hint(key, (*fields, *ASSEMBLY_KEYS, "macros"))

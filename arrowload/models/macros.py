@@ -12,7 +12,7 @@ from arrowload.models.origins import (
     Path,
     Text,
     is_template,
-    nearest,
+    name_hint,
     one_line,
     recipe_error,
 )
@@ -81,7 +81,7 @@ class MacroExpander:
         _check_keys(step, _STEP_KEYS, path, hint="a step that uses a macro has only `macro` and `with`")
         name, at = step["macro"], step.values_at["macro"]
         if not isinstance(name, str) or name not in self._macros:
-            hint = nearest(str(name), self._macros) or "define it under `macros:`, or `include:` the file that does"
+            hint = name_hint(str(name), self._macros) or "define it under `macros:`, or `include:` the file that does"
             raise recipe_error(f"unknown macro `{one_line(name)}`", at, (*path, "macro"), hint=hint)
         if name in chain:
             names = " → ".join((*chain, name))
@@ -95,7 +95,7 @@ class MacroExpander:
         params = _section(macro, "params", ("macros", name))
         for key in given:
             if key not in params:
-                hint = nearest(key, params) or "the macro takes no parameters"
+                hint = name_hint(key, params) or "the macro takes no parameters"
                 where = (*path, "with", key)
                 raise recipe_error(
                     f"the macro `{one_line(name)}` has no parameter `{one_line(key)}`",
@@ -163,4 +163,4 @@ def _expect(value: Any, kind: type, at: Origin, path: Path, what: str) -> Any:
 def _check_keys(mapping: LocatedDict, known: tuple[str, ...], path: Path, hint: str | None = None) -> None:
     for key in mapping:
         if key not in known:
-            raise recipe_error("unknown field", mapping.keys_at[key], (*path, key), hint=hint or nearest(key, known))
+            raise recipe_error("unknown field", mapping.keys_at[key], (*path, key), hint=hint or name_hint(key, known))

@@ -12,7 +12,7 @@ from arrowload.models.origins import (
     Origin,
     Path,
     copy,
-    nearest,
+    name_hint,
     one_line,
     places,
     recipe_error,
@@ -133,7 +133,7 @@ def _nearest_path(container: Any, segments: list[str], depth: int) -> str:
     above = ".".join(segments[:depth])
     if isinstance(container, list):
         return f"`{above}` has {len(container)} item{'s' * (len(container) != 1)}, counted from 0"
-    hint = nearest(segments[depth], container) or "nothing there has a name like it"
+    hint = name_hint(segments[depth], container) or "nothing there has a name like it"
     start = "did you mean `"
     if above and hint.startswith(start):
         return f"{start}{above}.{hint.removeprefix(start)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -188,13 +188,11 @@ def one_line(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def name_hint(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the known name closest to `name`, or lists them when none is close and they are few."""
     names = sorted({str(item) for item in known})
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        return f"did you mean `{near[0]}`?"
-    return f"known are: {', '.join(names)}" if 0 < len(names) <= 20 else None
+    listed = f"known are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+    return did_you_mean(name, names, listed) or None
 
 
 def recipe_error(problem: str, at: Origin, path: Path | None = None, *, hint: str | None = None) -> RecipeError:

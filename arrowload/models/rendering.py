@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from arrowload.core.names import did_you_mean
 from arrowload.models.limits import Budget
 from arrowload.models.origins import (
     LocatedDict,
@@ -15,7 +15,7 @@ from arrowload.models.origins import (
     Path,
     Text,
     is_template,
-    nearest,
+    name_hint,
     one_line,
     recipe_error,
 )
@@ -94,7 +94,7 @@ class Renderer:
         known = {*declared, *self._used}
         for key in self._cli_vars:
             if key not in known:
-                hint = nearest(key, known) or "the recipe has no variables"
+                hint = name_hint(key, known) or "the recipe has no variables"
                 raise recipe_error(f"the variable `{one_line(key)}` is used nowhere", COMMAND_LINE, hint=hint)
 
     def _item(self, source: LocatedDict, key: str, path: Path, into: LocatedDict) -> None:
@@ -150,9 +150,8 @@ class Renderer:
             raise TemplateError(f"`{'.'.join(parts)}` has too many dots", hint="write `{{ env.NAME }}`")
         name = parts[1]
         if name not in self._env:
-            near = difflib.get_close_matches(name, list(self._env), n=1)
-            hint = f"did you mean `{near[0]}`?" if near else "export it, or give a default: "
-            hint += "" if near else f"`{{{{ env.{name} | default('…') }}}}`"
+            otherwise = f"export it, or give a default: `{{{{ env.{name} | default('…') }}}}`"
+            hint = did_you_mean(name, self._env, otherwise)
             raise UndefinedError(f"the environment variable `{name}` is not set", hint=hint)
         value = self._env[name]
         return Value(value, f"env.{name}", (value,))
@@ -184,7 +183,7 @@ def _dig(value: Any, parts: tuple[str, ...]) -> Value:
     for depth, part in enumerate(parts[1:], 1):
         if not isinstance(value, dict) or part not in value:
             name, above = ".".join(parts[: depth + 1]), ".".join(parts[:depth])
-            near = nearest(part, value) if isinstance(value, dict) else None
+            near = name_hint(part, value) if isinstance(value, dict) else None
             hint = near.replace("`", f"`{above}.", 1) if near and near.startswith("did") else near
             raise UndefinedError(f"`{name}` is not defined", hint=hint or _define(parts))
         value = value[part]

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from arrowload.models.origins import nearest
+from arrowload.models.origins import name_hint
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -158,7 +158,7 @@ def dotted(node: nodes.Node | None) -> tuple[str, ...] | None:
 def _check_filter(node: nodes.Filter, index: int) -> None:
     if node.name not in ARITIES:
         raise TemplateError(
-            f"unknown filter `{node.name}`", index=index, name=node.name, hint=nearest(node.name, ARITIES)
+            f"unknown filter `{node.name}`", index=index, name=node.name, hint=name_hint(node.name, ARITIES)
         )
     wanted = ARITIES[node.name]
     if node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != wanted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import did_you_mean
 from arrowload.core.secret import mask
 from arrowload.models.source_config import CursorIncremental, ModifiedIncremental
 from arrowload.planning.plan import LoadPlan
@@ -100,11 +100,10 @@ def check_destination(
         )
     for key in destination.merge_keys:
         if key not in output_schema.names:
-            near = difflib.get_close_matches(key, output_schema.names, n=1)
             raise RecipeError(
                 f"the merge key `{key}` is not a column of the rows to be written",
                 context={"recipe": recipe.name, "path": "$.destination.merge_keys", "columns": output_schema.names},
-                hint=f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(output_schema.names)}",
+                hint=did_you_mean(key, output_schema.names, f"columns are: {', '.join(output_schema.names)}"),
             )
 
 

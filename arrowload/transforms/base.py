@@ -7,13 +7,12 @@ what most built-in steps are; a plug-in usually is a `LazyTransform` or a `Kerne
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from arrowload.core.exceptions import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -125,22 +124,6 @@ class KernelTransform(Protocol):
 
 
 Transform: TypeAlias = "ColumnTransform | SqlTransform | LazyTransform | KernelTransform"
-
-
-def require_columns(names: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse names that are no columns.
-
-    Raises:
-        RecipeError: One of `names` is not in `known`; the hint gives the nearest.
-    """
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise RecipeError(
-                f"there is no column `{name}`",
-                context={"column": name, "columns": list(known)},
-                hint=f"did you mean `{near[0]}`?" if near else f"the columns here are: {', '.join(known)}",
-            )
 
 
 def require_distinct(names: Sequence[str]) -> None:

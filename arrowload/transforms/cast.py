@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from arrowload.core.casting import CastFailure, cast_exact, check_cast
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import require_columns
 from arrowload.core.types import check_zone, parse_type, type_name
 from arrowload.models.transform_config import StepConfig
-from arrowload.transforms.base import RowError, require_columns
+from arrowload.transforms.base import RowError
 from arrowload.transforms.registry import register_transform
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import require_columns
 from arrowload.models.transform_config import StepConfig
-from arrowload.transforms.base import Projected, require_columns
+from arrowload.transforms.base import Projected
 from arrowload.transforms.registry import register_transform
 
 if TYPE_CHECKING:

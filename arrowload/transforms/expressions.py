@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from polars.exceptions import PanicException, PolarsError
 
-from arrowload.transforms.base import require_columns
+from arrowload.core.names import require_columns
 from arrowload.transforms.guards import Guard, guards_of
 from arrowload.transforms.sql_tree import ONE_ROW, dtype_of, expr_of, misfit, nodes, parse, refused, tree_of, variant
 

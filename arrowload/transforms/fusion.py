@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import require_columns
 from arrowload.core.types import type_name
 from arrowload.transforms.base import (
     FAULT_COLUMN,
@@ -14,7 +15,6 @@ from arrowload.transforms.base import (
     ColumnTransform,
     LazyTransform,
     SqlTransform,
-    require_columns,
     require_distinct,
 )
 from arrowload.transforms.stages import ColumnStage, Computed, Constant, Origin, Step, located

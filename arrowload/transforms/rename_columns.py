@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from arrowload.core.names import require_columns
 from arrowload.models.transform_config import StepConfig
-from arrowload.transforms.base import Projected, require_columns
+from arrowload.transforms.base import Projected
 from arrowload.transforms.registry import register_transform
 
 if TYPE_CHECKING:

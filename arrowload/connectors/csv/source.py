@@ -6,7 +6,6 @@ files that Rust cannot cut, such as those with an escape character, are read by 
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,13 +16,14 @@ from arrowload.connectors.csv.diagnosis import line_of
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
 from arrowload.connectors.csv.parse import FileRange, parse, rows_before, slow_reason
-from arrowload.connectors.csv.ranges import MIN_PART, cut_file
 from arrowload.connectors.csv.pyarrow_texts import read_texts
+from arrowload.connectors.csv.ranges import MIN_PART, cut_file
 from arrowload.connectors.files.listing import partition, pinned
 from arrowload.connectors.files.source import FileSource
 from arrowload.core.casting import CastFailure, check_cast, shown
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.lazy import compute as pc
+from arrowload.core.names import require_columns
 from arrowload.core.types import parse_type
 from arrowload.planning.capabilities import Split
 
@@ -88,7 +88,7 @@ class CsvReader:
                 "every file is empty, and without a header nothing says which columns there are",
                 context={"path": files[0].path},
             )
-        self._require_declared(list(profiles))
+        require_columns(self._declared, list(profiles))
         return pa.schema([(name, self._declared.get(name) or profiles[name].result()) for name in profiles])
 
     def _sample(self, file: FileInfo, profiles: dict[str, ColumnProfile], n_files: int) -> None:
@@ -113,16 +113,6 @@ class CsvReader:
                 rows_left -= piece.num_rows
                 if rows_left <= 0:
                     return
-
-    def _require_declared(self, names: Sequence[str]) -> None:
-        for name in self._declared:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                raise RecipeError(
-                    f"there is no column `{name}`",
-                    context={"column": name, "columns": list(names)},
-                    hint=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names)}",
-                )
 
     def splits(self, files: Sequence[FileInfo], n: int) -> list[Split]:
         """Parts of about equal size, in the order of the rows: files, and ranges of large ones that can be cut."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import without_bool8
 from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_window
 from arrowload.core.exceptions import ConnectorError, RecipeError
+from arrowload.core.names import did_you_mean, require_columns
 from arrowload.core.state import State
 from arrowload.io.sql import TableName, quote_identifier
 from arrowload.models.source_config import CursorIncremental
@@ -170,22 +170,15 @@ class DuckDBSource:
         names = [str(TableName(*row)) for row in tables]
         if str(wanted) in names:
             return error
-        near = difflib.get_close_matches(str(wanted), names, n=1)
         return ConnectorError(
             f"there is no table `{wanted}` in `{self._session.path}`",
             context={"table": str(wanted), "database": self._session.path},
-            hint=f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(sorted(names)) or 'none'}",
+            hint=did_you_mean(str(wanted), names, f"it has: {', '.join(sorted(names)) or 'none'}"),
         )
 
     def _chosen(self, kinds: dict[str, str]) -> list[str]:
-        for name in (*(self._config.columns or ()), *self._config.exclude):
-            if name not in kinds:
-                near = difflib.get_close_matches(name, list(kinds), n=1)
-                raise RecipeError(
-                    f"there is no column `{name}` in `{self._config.table or 'the query'}`",
-                    context={"column": name, "columns": list(kinds)},
-                    hint=f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(kinds)}",
-                )
+        named = (*(self._config.columns or ()), *self._config.exclude)
+        require_columns(named, list(kinds), where=f" in `{self._config.table or 'the query'}`")
         return [name for name in self._config.columns or kinds if name not in self._config.exclude]
 
     def _cursor_column(self, name: str) -> CursorColumn:

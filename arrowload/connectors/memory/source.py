@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from arrowload.connectors.base import Overlap
 from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import ConnectorError, DataError, RecipeError
 from arrowload.core.lazy import compute as pc
+from arrowload.core.names import did_you_mean
 from arrowload.core.state import State
 from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import SourceFacts, Split, Window
@@ -102,11 +102,10 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
     """The window that starts where `state` ends, by the rules of `CursorIncremental`."""
     column = config.cursor_column
     if column not in table.schema.names:
-        near = difflib.get_close_matches(column, table.schema.names, n=1)
         raise RecipeError(
             f"the cursor column `{column}` is not in the table",
             context={"column": column, "columns": table.schema.names},
-            hint=f"did you mean `{near[0]}`?" if near else f"columns are: {', '.join(table.schema.names)}",
+            hint=did_you_mean(column, table.schema.names, f"columns are: {', '.join(table.schema.names)}"),
         )
     cursor = table[column]
     if cursor.null_count and config.null_cursor == "error":

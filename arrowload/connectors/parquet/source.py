@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from arrowload.connectors.files.listing import dataset_log, partition, pinned
 from arrowload.connectors.files.source import FileSource
 from arrowload.core.exceptions import DataError, RecipeError
+from arrowload.core.names import require_columns
 from arrowload.io.files import FileInfo, os_errors
 from arrowload.planning.capabilities import Split
 
@@ -180,14 +180,7 @@ def _disagree(wanted: pa.Field, found: pa.Field, path: str) -> DataError:
 
 
 def _project(schema: pa.Schema, columns: Sequence[str] | None, exclude: Sequence[str]) -> pa.Schema:
-    for name in (*(columns or ()), *exclude):
-        if name not in schema.names:
-            near = difflib.get_close_matches(name, schema.names, n=1)
-            raise RecipeError(
-                f"there is no column `{name}`",
-                context={"column": name, "columns": schema.names},
-                hint=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(schema.names)}",
-            )
+    require_columns((*(columns or ()), *exclude), schema.names)
     names = [name for name in (columns or schema.names) if name not in exclude]
     if not names:
         raise RecipeError("no column is left to read", hint="check `columns` and `exclude`")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arrowload.connectors.postgres.types import PgType, TypeRow, resolve_type
 from arrowload.core.exceptions import ConnectorError, RecipeError, TransientConnectorError
+from arrowload.core.names import nearest
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ def get_table(session: Session, table: TableName) -> Relation:
         f" ORDER BY n.nspname = {quote_literal(table.schema)} DESC, 1 LIMIT {_TABLES_LOOKED_AT}"
     )
     names = [name for (name,) in rows]
-    same_name = [name for name in names if name.partition(".")[2] == table.table]
-    near = same_name or difflib.get_close_matches(str(table), names, n=1)
+    same_name = (name for name in names if name.partition(".")[2] == table.table)
+    near = next(same_name, None) or nearest(str(table), names)
     raise ConnectorError(
         f"there is no table `{table}`",
         context={"table": str(table)},
-        hint=f"did you mean `{near[0]}`?" if near else "the role sees no table of a similar name",
+        hint=f"did you mean `{near}`?" if near else "the role sees no table of a similar name",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from arrowload.connectors.postgres.types import NATIVE, PgType
 from arrowload.core.exceptions import DataError, RecipeError
+from arrowload.core.names import require_columns
 from arrowload.core.types import MAX_DECIMAL_DIGITS, decimal_type, parse_type, type_name
 from arrowload.io.sql import quote_identifier
 
@@ -66,14 +66,7 @@ def read_columns(relation: Relation, config: PostgresSourceConfig) -> list[ReadC
     known = [column.name for column in relation.columns]
     declared = config.columns if isinstance(config.columns, dict) else {}
     listed = config.columns if isinstance(config.columns, tuple) else None
-    for name in (*(listed or ()), *declared, *config.exclude):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise RecipeError(
-                f"there is no column `{name}`",
-                context={"column": name, "columns": known},
-                hint=f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}",
-            )
+    require_columns((*(listed or ()), *declared, *config.exclude), known)
     names = [name for name in (known if listed is None else listed) if name not in config.exclude]
     if not names:
         raise RecipeError("no column is left to be read", context={"columns": known}, hint="leave fewer out")

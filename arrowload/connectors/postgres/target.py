@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -14,6 +13,7 @@ from arrowload.connectors.postgres.binding import TargetColumn, bind_column, hol
 from arrowload.connectors.postgres.catalogue import Relation, find_table
 from arrowload.connectors.postgres.hazards import counts_rows, grants_of, is_keyed, refuse_cascades, refuse_to_rebuild
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import nearest
 from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
@@ -241,11 +241,11 @@ def _demanded(relation: Relation, schema: pa.Schema) -> list[str]:
 
 def _refuse_missing(table: TableName, relation: Relation, schema: pa.Schema) -> None:
     if missing := _demanded(relation, schema):
-        near = difflib.get_close_matches(missing[0], schema.names, n=1)
+        near = nearest(missing[0], schema.names)
         raise RecipeError(
             f"the table `{table}` demands column `{missing[0]}`, which the recipe does not load",
             context={"table": str(table), "columns": missing},
-            hint=f"is it `{near[0]}` under another name?" if near else "load it, or give it a default in the table",
+            hint=f"is it `{near}` under another name?" if near else "load it, or give it a default in the table",
         )
 
 
