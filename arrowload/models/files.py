@@ -10,7 +10,6 @@ from arrowload.core.names import did_you_mean
 from arrowload.models.json_reader import read_json
 from arrowload.models.limits import MAX_BYTES
 from arrowload.models.origins import LocatedDict, Origin, one_line, recipe_error
-from arrowload.models.yaml_reader import read_yaml
 
 
 def display_name(path: Path) -> str:
@@ -29,10 +28,16 @@ def read_file(path: Path) -> LocatedDict:
     """
     name = display_name(path)
     text = _read_text(path, Origin(name))
-    document = read_json(text, name) if path.suffix.lower() == ".json" else read_yaml(text, name)
+    document = read_json(text, name) if path.suffix.lower() == ".json" else _read_yaml(text, name)
     if not isinstance(document, LocatedDict):
         raise recipe_error("a recipe must be a mapping", Origin(name, 1, 1), hint="start with `name:` and `source:`")
     return document
+
+
+def _read_yaml(text: str, name: str) -> Any:
+    from arrowload.models.yaml_reader import read_yaml  # PyYAML takes a while to import
+
+    return read_yaml(text, name)
 
 
 def _read_text(path: Path, at: Origin) -> str:
