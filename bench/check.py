@@ -278,15 +278,15 @@ def canonical(column: Column, found_type: str) -> str:
     if column.kind == "uuid":
         return f"lower(hex({name}))" if found_type == "BLOB" else f"lower(replace({text}, '-', ''))"
     if column.kind == "json":
-        return _canonical_json(name, text, found_type)
+        return _canonical_json(column, text, found_type)
     if column.kind == "array":
         return f"upper(translate({text}, '{{}} ', '[]'))"
     return text
 
 
-def _canonical_json(name: str, text: str, found_type: str) -> str:
-    if found_type in ("VARCHAR", "JSON"):
-        return f"CASE WHEN json_valid({text}) THEN CAST(json({text}) AS VARCHAR) ELSE {text} END"
-    if found_type == "BLOB":
-        return f"decode({name})"
-    return f"CAST(to_json({name}) AS VARCHAR)"
+def _canonical_json(column: Column, text: str, found_type: str) -> str:
+    """Without blanks, and with keys in one order; the length tells what `from_json` forgives: other keys, quotes."""
+    if found_type not in ("VARCHAR", "JSON"):
+        text = f"decode({column.name})" if found_type == "BLOB" else f"CAST(to_json({column.name}) AS VARCHAR)"
+    in_order = f"CAST(to_json(from_json({text}, '{column.shape}')) AS VARCHAR)"
+    return f"CASE WHEN json_valid({text}) THEN {in_order} || length(CAST(json({text}) AS VARCHAR)) ELSE {text} END"

@@ -17,6 +17,7 @@ class Column:
         postgres, duckdb: Its types, as `format_type` and DuckDB's `DESCRIBE` write them.
         kind: What its values are, which decides how they are compared: `canonical` in check.py.
         constraint: What follows the type in the DDL of Postgres.
+        shape: Of a column of JSON, its structure as DuckDB's `from_json` takes it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Column:
     duckdb: str
     kind: str
     constraint: str = ""
+    shape: str = ""
 
     @property
     def padded(self) -> bool:
@@ -79,6 +81,8 @@ LINEITEM = Table(
     ),
 )
 
+_DOC = '{"id": "BIGINT", "tags": ["JSON"], "who": {"name": "VARCHAR", "admin": "BOOLEAN"}}'
+
 # Nothing in it is special: no NaN, no infinity; but decimals of more than ten places, empty texts and line ends are.
 WIDE = Table(
     "wide",
@@ -95,7 +99,7 @@ WIDE = Table(
         Column("amount", "numeric(18,4)", "DECIMAL(18,4)", "decimal"),
         Column("rate", "numeric(24,12)", "DECIMAL(24,12)", "decimal"),
         Column("ok", "boolean", "BOOLEAN", "boolean"),
-        Column("doc", "jsonb", "VARCHAR", "json"),
+        Column("doc", "jsonb", "VARCHAR", "json", shape=_DOC),
         _required("uid", "uuid", "UUID", "uuid"),
         Column("tags", "integer[]", "VARCHAR", "array"),
     ),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Holds what one read brings: measured, larger buffers leave the cache and smaller ones ask the kernel more often.
+/// Holds what one read brings: a fraction of a second-level cache, and few enough calls of the kernel.
 pub(crate) const START_CAPACITY: usize = 256 * 1024;
 /// A field has at most 1 GiB, and a row that holds one no more than a few bytes besides.
 const LONGEST_MESSAGE: usize = 0x4000_0000;
