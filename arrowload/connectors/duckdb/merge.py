@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
+from arrowload.connectors.sql_merge import ranked_rows
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -15,19 +15,10 @@ if TYPE_CHECKING:
 MERGE_STAGING: Final = TableName("temp", "_arrowload_staging")
 
 
-def count_keys(keys: Sequence[str]) -> str:
-    """The query that counts the distinct keys in staging."""
-    return f"SELECT count(*) FROM (SELECT DISTINCT {_names(keys)} FROM {MERGE_STAGING.sql()})"
-
-
 def drop_losers(keys: Sequence[str], *, has_cursor: bool) -> str:
-    """The statement that leaves, of staged rows with equal keys, the one with the greatest (cursor, ordinal)."""
-    order = f"{quote_identifier(CURSOR_COLUMN)} DESC NULLS LAST, " if has_cursor else ""
-    ranked = (
-        f"SELECT rowid AS id, row_number() OVER (PARTITION BY {_names(keys)}"
-        f" ORDER BY {order}{quote_identifier(ORDINAL_COLUMN)} DESC) AS place FROM {MERGE_STAGING.sql()}"
-    )
-    return f"DELETE FROM {MERGE_STAGING.sql()} WHERE rowid IN (SELECT id FROM ({ranked}) WHERE place > 1)"
+    """The statement that leaves, of staged rows with equal keys, the one that is to be kept."""
+    ranked = ranked_rows(MERGE_STAGING, "rowid", list(map(quote_identifier, keys)), has_cursor=has_cursor)
+    return f"DELETE FROM {MERGE_STAGING.sql()} WHERE rowid IN (SELECT place FROM ({ranked}) WHERE rank > 1)"
 
 
 def may_replace_rows(session: DuckDBSession, table: TableName, columns: Sequence[str]) -> bool:

@@ -9,13 +9,13 @@ import duckdb
 from arrowload.connectors.base import LedgerEntry, Load, Sealed
 from arrowload.connectors.duckdb.merge import (
     MERGE_STAGING,
-    count_keys,
     drop_losers,
     finds_keys_repeated,
     may_replace_rows,
     merge_statements,
 )
 from arrowload.connectors.duckdb.types import column_types
+from arrowload.connectors.sql_merge import count_keys
 from arrowload.core.exceptions import OutcomeUnknownError
 from arrowload.core.failpoint import failpoint
 from arrowload.io.sql import TableName, quote_identifier
@@ -71,7 +71,8 @@ class DuckDBLoadWriter:
         if not self._load.merge_keys:
             return Sealed(rows_staged=self._rows)
         # Ranking costs twice as much as counting, and mostly no key repeats.
-        kept = int(self._session.execute(count_keys(self._load.merge_keys))[0][0])
+        keys = [quote_identifier(key) for key in self._load.merge_keys]
+        kept = int(self._session.execute(count_keys(MERGE_STAGING, keys))[0][0])
         if kept < self._rows:
             self._session.execute(drop_losers(self._load.merge_keys, has_cursor=self._load.has_cursor))
         return Sealed(rows_staged=self._rows, rows_duplicate=self._rows - kept)

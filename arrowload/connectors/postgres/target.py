@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN
 from arrowload.connectors.postgres.binding import TargetColumn, bind_column, holds_all, new_column
 from arrowload.connectors.postgres.catalogue import Relation, find_table
 from arrowload.connectors.postgres.hazards import counts_rows, grants_of, is_keyed, refuse_cascades, refuse_to_rebuild
+from arrowload.connectors.sql_merge import count_keys, ranked_rows
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.names import nearest
 from arrowload.io.sql import TableName, quote_identifier
@@ -77,17 +77,14 @@ class Target:
 
     def count_keys(self) -> str:
         """How many keys the staged rows have; as many as rows, and there are no losers."""
-        keys = ", ".join(self._key_values("s"))
-        return f"SELECT count(*) AS n FROM (SELECT DISTINCT {keys} FROM {STAGING.sql()} AS s) AS keys"
+        return count_keys(STAGING, self._key_values("s"))
 
     def drop_losers(self, *, has_cursor: bool) -> str:
-        """Of staged rows with equal keys, keeps the one with the greatest cursor, then ordinal."""
-        keys = ", ".join(self._key_values("s"))
-        cursor = f"s.{quote_identifier(CURSOR_COLUMN)} DESC NULLS LAST, " if has_cursor else ""
+        """Of staged rows with equal keys, leaves the one that is to be kept."""
+        ranked = ranked_rows(STAGING, "ctid", self._key_values("s"), has_cursor=has_cursor)
         return (
-            f"DELETE FROM {STAGING.sql()} AS lost USING (SELECT s.ctid AS place, row_number() OVER"
-            f" (PARTITION BY {keys} ORDER BY {cursor}s.{quote_identifier(ORDINAL_COLUMN)} DESC) AS rank"
-            f" FROM {STAGING.sql()} AS s) AS ranked WHERE ranked.rank > 1 AND lost.ctid = ranked.place"
+            f"DELETE FROM {STAGING.sql()} AS lost USING ({ranked}) AS ranked"
+            " WHERE ranked.rank > 1 AND lost.ctid = ranked.place"
         )
 
     def lock(self) -> str | None:
