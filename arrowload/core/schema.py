@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.names import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def fingerprint(schema: pa.Schema) -> str:
@@ -42,6 +47,41 @@ def is_storable(incoming: pa.DataType, stored: pa.DataType) -> bool:
         ("uuid", "text"),
         ("date", "timestamp"),
     }
+
+
+def require_storable(field: pa.Field, stored: pa.DataType, target: str, *, hint: str) -> None:
+    """Refuse a column that does not belong in its column of the target.
+
+    Args:
+        field: The column that comes.
+        stored: The type that the target has for it.
+        target: The table or folder.
+        hint: How the target can be loaded anew.
+
+    Raises:
+        RecipeError: Values of the field's type are of another kind.
+    """
+    if not is_storable(field.type, stored):
+        raise RecipeError(
+            f"column `{field.name}` is {stored} in `{target}`, the recipe gives {field.type}",
+            context={"column": field.name, "table": target},
+            hint=f"add a cast step, or {hint}",
+        )
+
+
+def require_demanded(demanded: Iterable[str], schema: pa.Schema, table: str) -> None:
+    """Refuse rows without the columns that each row must bring.
+
+    Raises:
+        RecipeError: One of `demanded` is not in `schema`; the hint gives the nearest of those that are.
+    """
+    if missing := [name for name in demanded if name not in schema.names]:
+        near = nearest(missing[0], schema.names)
+        raise RecipeError(
+            f"the table `{table}` demands column `{missing[0]}`, which the recipe does not load",
+            context={"table": table, "columns": missing},
+            hint=f"is it `{near}` under another name?" if near else "load it, or give it a default in the table",
+        )
 
 
 def _kind(kind: pa.DataType) -> str:

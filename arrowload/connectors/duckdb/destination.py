@@ -10,8 +10,8 @@ from arrowload.connectors.duckdb.merge import may_replace_rows
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
-from arrowload.core.exceptions import EngineError, RecipeError
-from arrowload.core.schema import refuse_repeated_names
+from arrowload.core.exceptions import EngineError
+from arrowload.core.schema import refuse_repeated_names, require_demanded
 from arrowload.io.sql import TableName, quote_identifier
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -63,7 +63,7 @@ class DuckDBDestination:
         )
         new = write_mode == "replace" or not demanded
         if not new:
-            self._refuse_missing(schema, demanded)
+            require_demanded((name for name, needed in demanded.items() if needed), schema, str(self._table))
             schema = bind(schema, self._stored_types(), str(self._table))
         return TargetFacts(
             location=f"duckdb {self._session.path} {self._table}",
@@ -111,15 +111,6 @@ class DuckDBDestination:
     def _demanded_columns(self) -> dict[str, bool]:
         """Column → whether each row must bring a value for it; empty when there is no table."""
         return {} if self._session.is_absent else dict(self._session.columns(self._table))
-
-    def _refuse_missing(self, schema: pa.Schema, demanded: dict[str, bool]) -> None:
-        missing = [name for name, needed in demanded.items() if needed and name not in schema.names]
-        if missing:
-            raise RecipeError(
-                f"the table `{self._table}` demands column `{missing[0]}`, which the recipe does not load",
-                context={"table": str(self._table), "columns": missing},
-                hint="load the column too, or give it a default in the table",
-            )
 
     def _stored_types(self) -> dict[str, pa.DataType]:
         table = self._table.sql()

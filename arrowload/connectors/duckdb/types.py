@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.schema import is_storable
+from arrowload.core.schema import require_storable
 
 # DuckDB hands this over as opaque bytes (measured on 2.0).
 _STORED_AS: Final = {"HUGEINT": pa.decimal128(38, 0)}
@@ -111,12 +111,7 @@ def _column_type(scratch: duckdb.DuckDBPyConnection, field: pa.Field) -> str:
 def _bind(field: pa.Field, stored: pa.DataType | None, table: str) -> pa.Field:
     if stored is None:
         return field
-    if not is_storable(field.type, stored):
-        raise RecipeError(
-            f"column `{field.name}` is {stored} in table `{table}`, the recipe gives {field.type}",
-            context={"table": table, "column": field.name},
-            hint="add a cast step, or load the table anew with --full-refresh",
-        )
+    require_storable(field, stored, table, hint="load the table anew with --full-refresh")
     # DuckDB makes an interval of a duration itself.
     kept = pt.is_duration(field.type) and pt.is_interval(stored)
     return pa.field(field.name, field.type if kept else stored)

@@ -12,7 +12,7 @@ from arrowload.connectors.files.dataset import Dataset
 from arrowload.connectors.files.log import FenceRecord
 from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.core.exceptions import RecipeError, TransientConnectorError
-from arrowload.core.schema import is_storable, refuse_repeated_names
+from arrowload.core.schema import refuse_repeated_names, require_storable
 from arrowload.io.files import os_errors
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -101,13 +101,9 @@ class FileDestination:
                 hint=f"new are {new}, missing are {missing}; load into another folder, or use `write_mode: replace`",
             )
         for field in incoming:
-            if field.name in existing.names and not is_storable(field.type, existing.field(field.name).type):
-                raise RecipeError(
-                    f"column `{field.name}` is {existing.field(field.name).type} in `{self._folder}`"
-                    f" and would be {field.type}",
-                    context={"column": field.name},
-                    hint="add a cast step, or use `write_mode: replace`",
-                )
+            if field.name in existing.names:
+                stored = existing.field(field.name).type
+                require_storable(field, stored, str(self._folder), hint="use `write_mode: replace`")
         kept = [incoming.field(n).with_type(existing.field(n).type) for n in existing.names if n in incoming.names]
         return pa.schema([*kept, *(incoming.field(name) for name in new)])
 

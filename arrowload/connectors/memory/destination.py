@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, SEEN_SCHEMA, LedgerEntry, LedgerHead, Load, Sealed
 from arrowload.connectors.memory.store import MemoryStore, store
-from arrowload.core.exceptions import EngineError, RecipeError
+from arrowload.core.exceptions import EngineError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.lazy import compute as pc
-from arrowload.core.schema import is_storable, refuse_repeated_names
+from arrowload.core.schema import refuse_repeated_names, require_storable
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -81,12 +81,7 @@ class MemoryDestination:
         if field.name not in stored.names:
             return field
         kind = stored.field(field.name).type
-        if not is_storable(field.type, kind):
-            raise RecipeError(
-                f"column `{field.name}` is {kind} in table `{self.target_name}`, the recipe gives {field.type}",
-                context={"column": field.name},
-                hint="add a cast step, or load the table anew with --full-refresh",
-            )
+        require_storable(field, kind, self.target_name, hint="load the table anew with --full-refresh")
         return pa.field(field.name, kind)
 
 

@@ -13,7 +13,7 @@ from arrowload.connectors.postgres.catalogue import Relation, find_table
 from arrowload.connectors.postgres.hazards import counts_rows, grants_of, is_keyed, refuse_cascades, refuse_to_rebuild
 from arrowload.connectors.sql_merge import count_keys, ranked_rows
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.names import nearest
+from arrowload.core.schema import require_demanded
 from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def find_target(
         return _made(table, schema, write_mode, tuple(merge_keys), grants=grants_of(session, table, relation))
     if write_mode == "replace":
         refuse_cascades(session, table, relation)
-    _refuse_missing(table, relation, schema)
+    require_demanded(_demanded(relation), schema, str(table))
     columns, ddl = _bound(table, relation, schema)
     casts = any(column.cast for column in columns)
     direct = not (casts or ddl or merge_keys) and counts_rows(session, relation)
@@ -214,9 +214,7 @@ def _bound(table: TableName, relation: Relation, schema: pa.Schema) -> tuple[tup
 
 def _keeps(relation: Relation, schema: pa.Schema) -> bool:
     """Whether a replaced table can stay as it is: each column is there and holds all that may come."""
-    if any(
-        column.not_null and not column.has_default and column.name not in schema.names for column in relation.columns
-    ):
+    if not set(_demanded(relation)) <= set(schema.names):
         return False
     for field in schema:
         there = relation.column(field.name)
@@ -230,20 +228,9 @@ def _keeps(relation: Relation, schema: pa.Schema) -> bool:
     return True
 
 
-def _demanded(relation: Relation, schema: pa.Schema) -> list[str]:
-    """Columns that each row must bring and `schema` lacks."""
-    columns = [column.name for column in relation.columns if column.not_null and not column.has_default]
-    return [name for name in columns if name not in schema.names]
-
-
-def _refuse_missing(table: TableName, relation: Relation, schema: pa.Schema) -> None:
-    if missing := _demanded(relation, schema):
-        near = nearest(missing[0], schema.names)
-        raise RecipeError(
-            f"the table `{table}` demands column `{missing[0]}`, which the recipe does not load",
-            context={"table": str(table), "columns": missing},
-            hint=f"is it `{near}` under another name?" if near else "load it, or give it a default in the table",
-        )
+def _demanded(relation: Relation) -> list[str]:
+    """Columns that each row must bring."""
+    return [column.name for column in relation.columns if column.not_null and not column.has_default]
 
 
 def _check_keys(schema: pa.Schema, merge_keys: Sequence[str]) -> None:
