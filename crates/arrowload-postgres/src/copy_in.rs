@@ -30,19 +30,8 @@ impl<C: DerefMut<Target = Connection>> CopyIn<C> {
     /// # Errors
     /// The server's, or [`Error::Usage`] when `sql` is something else.
     pub fn start(mut connection: C, sql: &str) -> Result<Self> {
-        connection.send_query(sql)?;
-        match connection.next_message()? {
-            Message::CopyInResponse(_) => Ok(Self { connection, finished: false }),
-            Message::ErrorResponse(body) => Err(connection.server_error(&body)),
-            Message::ReadyForQuery(body) => {
-                connection.ready(&body)?;
-                Err(Error::Usage("the statement is no COPY FROM STDIN".to_owned()))
-            }
-            _ => {
-                connection.abandon_statement();
-                Err(Error::Usage("the statement is no COPY FROM STDIN".to_owned()))
-            }
-        }
+        connection.start_copy(sql, "COPY FROM STDIN", |message| matches!(message, Message::CopyInResponse(_)))?;
+        Ok(Self { connection, finished: false })
     }
 
     /// Send a piece of the data, cut anywhere.

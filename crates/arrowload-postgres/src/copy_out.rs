@@ -5,7 +5,7 @@ use std::ops::DerefMut;
 use postgres_protocol::message::backend::{COPY_DATA_TAG, Message};
 
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::messages::unexpected;
 use crate::query::count_in;
 
@@ -23,21 +23,10 @@ impl<C: DerefMut<Target = Connection>> CopyOut<C> {
     /// Start `sql`, which is to be a `COPY … TO STDOUT`.
     ///
     /// # Errors
-    /// The server's, or [`Error::Usage`] when `sql` is something else.
+    /// The server's, or [`Error::Usage`](crate::Error::Usage) when `sql` is something else.
     pub fn start(mut connection: C, sql: &str) -> Result<Self> {
-        connection.send_query(sql)?;
-        match connection.next_message()? {
-            Message::CopyOutResponse(_) => Ok(Self { connection, lent: 0, rows: None, finished: false }),
-            Message::ErrorResponse(body) => Err(connection.server_error(&body)),
-            Message::ReadyForQuery(body) => {
-                connection.ready(&body)?;
-                Err(Error::Usage("the statement is no COPY TO STDOUT".to_owned()))
-            }
-            _ => {
-                connection.abandon_statement();
-                Err(Error::Usage("the statement is no COPY TO STDOUT".to_owned()))
-            }
-        }
+        connection.start_copy(sql, "COPY TO STDOUT", |message| matches!(message, Message::CopyOutResponse(_)))?;
+        Ok(Self { connection, lent: 0, rows: None, finished: false })
     }
 
     /// The next whole `CopyData` messages, one after the other, each still with its header: `d`, a big-endian i32 that

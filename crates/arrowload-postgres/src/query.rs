@@ -138,6 +138,18 @@ impl Connection {
         }
     }
 
+    /// Send `sql`, which is to be a COPY of the kind whose answer begins with a message that `begins` it.
+    pub(crate) fn start_copy(&mut self, sql: &str, kind: &str, begins: impl FnOnce(&Message) -> bool) -> Result<()> {
+        self.send_query(sql)?;
+        match self.next_message()? {
+            message if begins(&message) => return Ok(()),
+            Message::ErrorResponse(body) => return Err(self.server_error(&body)),
+            Message::ReadyForQuery(body) => self.ready(&body)?,
+            _ => self.abandon_statement(),
+        }
+        Err(Error::Usage(format!("the statement is no {kind}")))
+    }
+
     /// The error of an `ErrorResponse`, once the answer has been read to its end.
     pub(crate) fn server_error(&mut self, body: &postgres_protocol::message::backend::ErrorResponseBody) -> Error {
         match ServerError::parse(body.fields()) {
