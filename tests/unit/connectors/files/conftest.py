@@ -26,7 +26,9 @@ class Dataset:
         self.folder = folder
 
     def destination(self, target_bytes=1):
-        return FileDestination(str(self.folder), ParquetFormat(), target_bytes)
+        parquet = ParquetFormat()
+        parquet.chunk_bytes = 1  # every batch is written at once, and so counts for `target_bytes`
+        return FileDestination(str(self.folder), parquet, target_bytes)
 
     def begin(self, seq, table, *, mode="append", epoch=1, pipeline="p1", destination=None):
         destination = destination or self.destination()

@@ -101,7 +101,9 @@ def test_what_a_lane_meets_is_raised(tmp_path):
 
 def test_a_part_that_is_large_enough_is_followed_by_another(tmp_path):
     """In each lane; without rows there is one part, so that readers find the columns."""
-    parts = lanes_of(tmp_path, ParquetFormat(), 1, target_bytes=1)
+    at_once = ParquetFormat()
+    at_once.chunk_bytes = 1
+    parts = lanes_of(tmp_path, at_once, 1, target_bytes=1)
     parts.write([batch(1), batch(2)])
     assert [part.rows for part in parts.finish()] == [1, 1]
     (tmp_path / "empty").mkdir()
