@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.jobs import Job
     from bench.measure import Measured
 
-_SLOW = 3.0
+_SLOW = 2.0
 
 
 @dataclass
