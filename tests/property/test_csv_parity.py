@@ -167,6 +167,7 @@ def outcome(folder: Path, *, slow: bool, n: int, batch_size: int, **options: Any
     st.integers(1, 9),
     st.sampled_from(['"', None, "'"]),
 )
+@example(b'"\n\0', b"x\n", 1, 1, None)
 def test_files_are_read_as_by_the_slow_route(
     body: bytes, header: bytes, n: int, batch_size: int, quote: str | None
 ) -> None:

@@ -52,7 +52,7 @@ class _Scanner:
 
     def __init__(self, dialect: Dialect) -> None:
         self._delimiter = dialect.delimiter
-        self._quote = dialect.quote or "\0"
+        self._quote = dialect.quote
         self._escaped = re.compile(re.escape(dialect.escape) + ".") if dialect.escape else None
         self.restart()
 
@@ -63,26 +63,27 @@ class _Scanner:
     def feed(self, text: str) -> None:
         if self._escaped is not None:
             text = self._escaped.sub("xx", text)
-        if not self.inside and self._quote not in text:
+        quote = self._quote
+        if quote is None or (not self.inside and quote not in text):
             self.fields += text.count(self._delimiter)
             return
         position = 0
         at_start = not self.inside
         while position <= len(text):
             if self.inside:
-                position, at_start = self._close(text, position), False
-            elif at_start and text.startswith(self._quote, position):
+                position, at_start = self._close(quote, text, position), False
+            elif at_start and text.startswith(quote, position):
                 self.inside = True
                 position += 1
             else:
                 position, at_start = self._next_field(text, position), True
 
-    def _close(self, text: str, position: int) -> int:
+    def _close(self, quote: str, text: str, position: int) -> int:
         """The position after the quotes, or after the text when they go on."""
-        end = text.find(self._quote, position)
+        end = text.find(quote, position)
         if end == -1:
             return len(text) + 1
-        if text.startswith(self._quote, end + 1):
+        if text.startswith(quote, end + 1):
             return end + 2
         self.inside = False
         return end + 1
