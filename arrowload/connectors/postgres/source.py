@@ -42,6 +42,7 @@ class PostgresSource:
     def __init__(self, config: PostgresSourceConfig, connection: Session | None = None) -> None:
         self._config = config
         self._given = connection
+        self._idle: Session | None = None
         if config.incremental is not None and not isinstance(config.incremental, CursorIncremental):
             raise RecipeError(
                 "`strategy: modified` is for files",
@@ -67,6 +68,8 @@ class PostgresSource:
             columns = read_columns(relation, self._config)
             if self._config.incremental is not None:
                 cursor_column(relation, columns, self._incremental())
+            if session is not self._given:
+                self._idle = session
             return Reading(tuple(columns)).schema
 
     @contextmanager
@@ -85,7 +88,10 @@ class PostgresSource:
                     session.run("ROLLBACK")
 
     def close(self) -> None:
-        """Connections live no longer than their snapshot."""
+        """Close the connection that `schema` left for the snapshot, if none was opened."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
 
     def _open_snapshot(self, session: Session, state: State) -> PostgresSnapshot:
         relation = self._relation(session)
@@ -131,11 +137,12 @@ class PostgresSource:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        session = self._given or connect(self._config, self._config.application_name)
+        idle, self._idle = self._idle, None
+        session = self._given or idle or connect(self._config, self._config.application_name)
         try:
             yield session
         finally:
-            if session is not self._given:
+            if session not in (self._given, self._idle):
                 session.close()
 
     def _relation(self, session: Session) -> Relation:
