@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from arrowload.connectors.files.log import DatasetLog, locate
-from arrowload.core.exceptions import RecipeError, StateError, TransientConnectorError
+from arrowload.core.exceptions import DataError, RecipeError, StateError, TransientConnectorError
 from arrowload.core.state import State
 from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
 from arrowload.models.source_config import CursorIncremental, IncrementalConfig
@@ -62,7 +62,16 @@ def dataset_log(path: str) -> DatasetLog | None:
 
 def _live_parts(path: str) -> list[str]:
     log = dataset_log(path)
-    return [str(locate(Path(path), file, load)) for file, load in log.live] if log is not None else []
+    if log is None:
+        return []
+    while True:
+        try:
+            return [str(locate(Path(path), file, load)) for file, load in log.live]
+        except DataError:
+            # A load that replaced them may have come in between, and swept them away.
+            known = log.number
+            if log.refresh().number == known:
+                raise
 
 
 def refuse_cursor(incremental: IncrementalConfig | None, connector: str) -> None:
