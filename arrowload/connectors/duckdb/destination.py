@@ -80,8 +80,7 @@ class DuckDBDestination:
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
         """See `TransactionalDestination.fence`; the file's own lock keeps other processes out already."""
         self._session.open_for_writing()
-        self._ledger.create()
-        self._ledger.install_fence(pipeline_id, recipe, epoch, owner)
+        self._ledger.fence(pipeline_id, recipe, epoch, owner)
         head = self._ledger.head(recipe, pipeline_id)
         if head is None:
             raise EngineError(f"the fence of `{recipe}` is gone from the ledger as soon as it was installed")

@@ -22,7 +22,16 @@ class DuckDBLedger(SqlLedger):
     def __init__(self, session: DuckDBSession, target: str) -> None:
         super().__init__(session, target)
         self._file = session
+        self._is_there = False
 
     def exists(self) -> bool:
-        """Whether the ledger is there, whole."""
-        return all(self._file.columns(TableName(LEDGER_SCHEMA, name)) for name in TABLES)
+        """Whether the ledger is there, whole; looked for until it has been found once."""
+        self._is_there = self._is_there or all(self._file.columns(TableName(LEDGER_SCHEMA, name)) for name in TABLES)
+        return self._is_there
+
+    def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
+        """Make the ledger where it is not there, and raise the fence, by one commit; raises as `install_fence`."""
+        with self._file.transaction():
+            self.create()
+            self.install_fence(pipeline_id, recipe, epoch, owner)
+        self._is_there = True

@@ -119,6 +119,19 @@ class DuckDBSession:
         with translated_errors(self.path):
             return self.connection.execute(sql).fetchall()
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have the statements of the block commit together, or none of them; one write to disk, not one for each."""
+        self.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            # The error may have ended the transaction.
+            with suppress(ConnectorError):
+                self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
     def columns(self, table: TableName) -> list[tuple[str, bool]]:
         """Each column of `table`, in order, and whether each row must bring a value for it; none without the table.
 
