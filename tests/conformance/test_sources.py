@@ -220,6 +220,7 @@ class TestCsv(FolderConformance):
 class TestPostgres(SourceConformance):
     registered_as = "postgres"
     secret = "hunter2 & co"
+    driver = "auto"
 
     @pytest.fixture
     def connection_keys(self, postgres):
@@ -235,7 +236,8 @@ class TestPostgres(SourceConformance):
     @pytest.fixture
     def make_source(self, connection_keys):
         def make(**keys):
-            config = PostgresSourceConfig(type="postgres", table='"a table.1"', **connection_keys, **keys)
+            keys = {"driver": self.driver, **connection_keys, **keys}
+            config = PostgresSourceConfig(type="postgres", table='"a table.1"', **keys)
             return get_source("postgres", config)
 
         return make
@@ -255,12 +257,26 @@ class TestPostgres(SourceConformance):
 
     @pytest.fixture
     def missing_source(self, connection_keys):
-        return get_source("postgres", PostgresSourceConfig(type="postgres", table="nowhere", **connection_keys))
+        keys = {"driver": self.driver, **connection_keys}
+        return get_source("postgres", PostgresSourceConfig(type="postgres", table="nowhere", **keys))
 
     @pytest.fixture
     def rows(self):
         """With more types, those that the driver writes as they are."""
         return with_typed_columns({"int16", "int32", "float32", "binary", "time64_us", "timestamptz_us", "interval"})
+
+
+class TestPostgresAdbc(TestPostgres):
+    driver = "adbc"
+
+
+class TestPostgresConnectorx(TestPostgres):
+    driver = "connectorx"
+
+    @pytest.fixture
+    def rows(self):
+        """Less the interval, for which ConnectorX has no exact form."""
+        return with_typed_columns({"int16", "int32", "float32", "binary", "time64_us", "timestamptz_us"})
 
 
 POSTGRES_TYPES = {
