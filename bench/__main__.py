@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.measure import Measured
 
 _SLOW = 2.0
+OURS = "arrowload"
 
 
 @dataclass
@@ -86,7 +87,8 @@ class Bench:
         tool.out = verdict.startswith("cannot")
         if ended_well:
             tool.best_s = min(tool.best_s or measured.wall_s, measured.wall_s)
-        self.all_right = self.all_right and (verdict == RIGHT or tool.out)
+        if tool.name == OURS:
+            self.all_right = self.all_right and (verdict == RIGHT or tool.out)
         run: Run = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             **self._constant,
