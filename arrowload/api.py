@@ -142,6 +142,7 @@ def _batches(recipe: Recipe, parallelism: int | None = None) -> Generator[Any]:
             pipeline=pipeline,
             splits=choose_splits(snapshot, parallelism or recipe.runtime.parallelism),
             schema=pipeline.output_schema,
+            hashed=False,
             batch_size=recipe.runtime.batch_size,
             max_memory=int(recipe.runtime.max_memory),
         )

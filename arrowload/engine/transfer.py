@@ -57,6 +57,7 @@ class Transfer:
     Attributes:
         snapshot, pipeline: Where rows come from, and what becomes of them.
         splits: The parts of the snapshot, each read on a thread of its own.
+        hashed: Rows are hashed for the ledger; who keeps none need not pay for it.
         relayed: Rows are passed on as they lie on the wire; nothing but their count and their hash is looked at.
         schema: What the destination wants to be handed.
         merge_keys: Columns that must not be NULL; with any, each row carries its ordinal, and its cursor if it has one.
@@ -70,6 +71,7 @@ class Transfer:
     pipeline: BoundPipeline
     splits: Sequence[Split]
     schema: pa.Schema
+    hashed: bool = True
     relayed: bool = False
     merge_keys: tuple[str, ...] = ()
     cursor_column: str | None = None
@@ -205,8 +207,7 @@ class Transfer:
         transformed = self.pipeline.apply(new, first_row=first_row)
         out = self._as_stored(transformed, first_row)
         self._refuse_null_keys(out, first_row, transformed.kept)
-        rows, digest = kernels.content_hash(out)
-        self._count(batch, new, rows, digest)
+        self._count(batch, new, out)
         if self.merge_keys and self.cursor_column is not None:
             cursor = new.column(self.cursor_column)
             out = out.append_column(
@@ -240,13 +241,14 @@ class Transfer:
                     hint="filter such rows out, or choose a key that every row has",
                 )
 
-    def _count(self, read: pa.RecordBatch, new: pa.RecordBatch, rows: int, digest: int) -> None:
+    def _count(self, read: pa.RecordBatch, new: pa.RecordBatch, out: pa.RecordBatch) -> None:
+        digest = kernels.content_hash(out)[1] if self.hashed else 0
         counts = self.counts
         with self._lock:
             counts.rows_read += read.num_rows
             counts.bytes_read += read.nbytes
             counts.rows_seen_before += read.num_rows - new.num_rows
-            counts.rows_filtered += new.num_rows - rows
+            counts.rows_filtered += new.num_rows - out.num_rows
             counts.content_hash = (counts.content_hash + digest) % _HASH_MODULUS
 
 

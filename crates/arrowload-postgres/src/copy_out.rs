@@ -1,6 +1,7 @@
 //! `COPY … TO STDOUT`: the data as it was read, still framed.
 
 use std::ops::DerefMut;
+use std::time::Duration;
 
 use postgres_protocol::message::backend::{COPY_DATA_TAG, Message};
 
@@ -8,6 +9,15 @@ use crate::connection::Connection;
 use crate::error::Result;
 use crate::messages::unexpected;
 use crate::query::count_in;
+use crate::socket::TICK;
+use crate::transport::Transport;
+
+/// What a read of a large COPY waits for; the socket's buffer has room for several times as much.
+const PIECE: usize = 64 * 1024;
+/// How long a read waits for the rest of a piece; at the end of a COPY, in vain.
+const PIECE_TIMEOUT: Duration = Duration::from_millis(10);
+/// A COPY is large, and its server fast, when this much has come since a piece was last waited for in vain.
+const LARGE: usize = 16 * PIECE;
 
 /// A COPY under way; holds its connection, borrowed or owned, until it is dropped. Dropped before its end, it cancels
 /// the statement and reads on to the end of the answer, so that the connection can go on.
@@ -16,7 +26,37 @@ pub struct CopyOut<C: DerefMut<Target = Connection>> {
     /// Bytes at the start of the read buffer that were handed out.
     lent: usize,
     rows: Option<u64>,
+    pace: Pace,
     finished: bool,
+}
+
+/// Whether reads wait for pieces, or for anything.
+#[derive(Default)]
+struct Pace {
+    /// Bytes read since a piece was last waited for in vain.
+    steady: usize,
+    pieces: bool,
+}
+
+impl Pace {
+    /// Choose how the next read waits, after one that brought `count` bytes.
+    fn after(&mut self, count: usize, transport: &Transport) -> Result<()> {
+        self.steady += count;
+        // Encrypted, a piece has fewer bytes.
+        if self.pieces && count < PIECE / 2 {
+            return self.wait_for_anything(transport);
+        }
+        if !self.pieces && self.steady >= LARGE {
+            self.pieces = true;
+            return transport.wait_for(i32::try_from(PIECE).unwrap_or(1), PIECE_TIMEOUT);
+        }
+        Ok(())
+    }
+
+    fn wait_for_anything(&mut self, transport: &Transport) -> Result<()> {
+        let pieces = std::mem::take(self).pieces;
+        if pieces { transport.wait_for(1, TICK) } else { Ok(()) }
+    }
 }
 
 impl<C: DerefMut<Target = Connection>> CopyOut<C> {
@@ -26,7 +66,7 @@ impl<C: DerefMut<Target = Connection>> CopyOut<C> {
     /// The server's, or [`Error::Usage`](crate::Error::Usage) when `sql` is something else.
     pub fn start(mut connection: C, sql: &str) -> Result<Self> {
         connection.start_copy(sql, "COPY TO STDOUT", |message| matches!(message, Message::CopyOutResponse(_)))?;
-        Ok(Self { connection, lent: 0, rows: None, finished: false })
+        Ok(Self { connection, lent: 0, rows: None, pace: Pace::default(), finished: false })
     }
 
     /// The next whole `CopyData` messages, one after the other, each still with its header: `d`, a big-endian i32 that
@@ -75,7 +115,8 @@ impl<C: DerefMut<Target = Connection>> CopyOut<C> {
         let frame = connection.channel.read.whole_frame(0);
         let step = match connection.settle(frame) {
             Ok(None) => {
-                let more = connection.channel.take_in();
+                let channel = &mut connection.channel;
+                let more = channel.take_in().and_then(|count| self.pace.after(count, &channel.transport));
                 connection.settle(more)
             }
             Ok(Some(_)) => self.take_control(),
@@ -111,6 +152,8 @@ impl<C: DerefMut<Target = Connection>> CopyOut<C> {
 
 impl<C: DerefMut<Target = Connection>> Drop for CopyOut<C> {
     fn drop(&mut self) {
+        // Should it fail, answers come a few milliseconds later.
+        let _slower = self.pace.wait_for_anything(&self.connection.channel.transport);
         if !self.finished {
             self.connection.channel.read.consume(self.lent);
             self.connection.abandon_statement();

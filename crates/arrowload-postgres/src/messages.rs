@@ -72,13 +72,13 @@ impl Channel {
         Err(Error::Protocol("more was said during a COPY than anyone listens to".to_owned()))
     }
 
-    /// Read more, waiting for it.
-    pub(crate) fn take_in(&mut self) -> Result<()> {
+    /// Read more, waiting for it; returns how many bytes came.
+    pub(crate) fn take_in(&mut self) -> Result<usize> {
         match self.transport.read(self.read.space()?)? {
             0 => Err(end_of_stream()),
             count => {
                 self.read.filled_by(count);
-                Ok(())
+                Ok(count)
             }
         }
     }
@@ -87,7 +87,9 @@ impl Channel {
     pub(crate) fn next_message(&mut self) -> Result<Message> {
         loop {
             match self.read.whole_frame(0)? {
-                None => self.take_in()?,
+                None => {
+                    self.take_in()?;
+                }
                 Some(frame) => {
                     let message = self.take_message(frame)?;
                     if let Some(message) = self.unless_aside(message)? {

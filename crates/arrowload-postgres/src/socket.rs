@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,6 +67,19 @@ impl Socket {
     /// Read what is there without waiting; `WouldBlock` when nothing is.
     pub(crate) fn read_available(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(self.as_fd(), buffer, RecvFlags::DONTWAIT)?.1)
+    }
+
+    /// Have a read wait until `bytes` have come, or for `timeout` when fewer do; it then brings those, or `WouldBlock`.
+    ///
+    /// The kernel wakes a reader no sooner, which costs both sides less than to be woken for each packet.
+    pub(crate) fn wait_for(&self, bytes: i32, timeout: Duration) -> io::Result<()> {
+        SockRef::from(self).set_read_timeout(Some(timeout))?;
+        let (descriptor, length) = (self.as_fd().as_raw_fd(), size_of_val(&bytes).try_into().unwrap_or(0));
+        // SAFETY: the descriptor is open as long as `self` is, and the kernel reads `length` bytes of `bytes`.
+        let done = unsafe {
+            libc::setsockopt(descriptor, libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const bytes).cast(), length)
+        };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// End both directions; a peer that waits learns of it.

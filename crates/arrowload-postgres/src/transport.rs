@@ -1,7 +1,7 @@
 //! A byte stream to the server, plain or encrypted, and how long it is waited on.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::socket::{Socket, TICK, is_tick};
@@ -146,6 +146,11 @@ impl Transport {
             Stream::Encrypted(stream) => stream.flush(),
         };
         self.done(flushed)
+    }
+
+    /// Have `read` wait for about `bytes`, though not longer than `timeout` once some are there.
+    pub(crate) fn wait_for(&self, bytes: i32, timeout: Duration) -> Result<()> {
+        self.stream.socket().wait_for(bytes, timeout).map_err(|error| self.failed(&error))
     }
 
     /// End the connection without a word.
