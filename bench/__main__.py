@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.measure import Measured
 
 _SLOW = 2.0
+_VERY_SLOW = 5.0
 OURS = "arrowload"
 
 
@@ -73,10 +74,12 @@ class Bench:
 
     def _slow(self, tool: Tool) -> bool:
         """Whether more runs of it would say nothing new: it is far behind, or never ended well."""
-        if tool.runs < self._arguments.slow_runs:
-            return False
         best = min((other.best_s for other in self._tools if other.best_s is not None), default=None)
-        return tool.best_s is None or best is None or tool.best_s > _SLOW * best
+        if tool.best_s is None or best is None:
+            return tool.runs >= self._arguments.slow_runs
+        if tool.best_s > _VERY_SLOW * best:
+            return tool.runs >= 1
+        return tool.best_s > _SLOW * best and tool.runs >= self._arguments.slow_runs
 
     def _turn(self, job: Job, tool: Tool, turn: int) -> None:
         measured = self._measured(job, tool)

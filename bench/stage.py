@@ -199,7 +199,8 @@ class Stage:
             )
         if job.target == "duckdb" and job.target_is == "base":
             shutil.copyfile(self._duckdb_base, self.duckdb_file)
-        self.database.execute("VACUUM ANALYZE")
+        if job.target == "postgres" and job.target_is != "absent":
+            self.database.execute(f"VACUUM ANALYZE {job.target_table}")
         self.database.execute("CHECKPOINT")
         os.sync()
         return self._description(job)

@@ -88,6 +88,30 @@ fn a_copy_out_dropped_half_way_leaves_the_connection_usable() {
 
 #[test]
 #[ignore = "needs a server"]
+fn a_copy_out_that_falters_is_whole_and_what_follows_it_does_not_wait() {
+    let mut connection = connect();
+    let sql = "COPY (SELECT g, CASE WHEN g % 300000 = 0 THEN pg_sleep(0.05)::text END FROM generate_series(1, 1000000) g)
+        TO STDOUT (FORMAT binary)";
+    for taken in [usize::MAX, 100] {
+        let mut copy = connection.copy_out(sql).unwrap();
+        for _ in 0..taken {
+            if copy.next_chunk().unwrap().is_none() {
+                assert_eq!(copy.rows(), Some(1_000_000));
+                break;
+            }
+        }
+        drop(copy);
+        let start = Instant::now();
+        for _ in 0..200 {
+            assert_eq!(count(&mut connection, "SELECT 5"), 5);
+        }
+        // An answer that was waited for as a piece of a COPY is would take 10 ms.
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+#[ignore = "needs a server"]
 fn an_error_within_a_copy_out_is_the_servers() {
     let mut connection = connect();
     let mut copy =
