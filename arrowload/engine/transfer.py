@@ -32,7 +32,7 @@ _HASH_MODULUS: Final = 2**128
 # More rows than a split can have.
 _ROWS_OF_SPLIT: Final = 2**40
 # Of `max_memory`, what batches between reading and writing may take; the rest is the drivers' and the engines'.
-_QUEUE_SHARE: Final = 16
+_QUEUE_SHARE: Final = 64
 _CANCEL_AGAIN_S: Final = 0.5
 # What is relayed comes and goes in pieces of half a mebibyte, and more of them in between bring nothing.
 _RELAY_BYTES: Final = 2 * 2**20
@@ -76,7 +76,7 @@ class Transfer:
     merge_keys: tuple[str, ...] = ()
     cursor_column: str | None = None
     seen: SeenRows | None = None
-    batch_size: int = 65_536
+    batch_size: int = 32_768
     max_memory: int = 2**29
     notify: Callable[[RowsMoved], None] = lambda _: None
     counts: Counts = field(default_factory=Counts)

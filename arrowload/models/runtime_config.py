@@ -23,7 +23,7 @@ class RetryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a load runs; every field has a default, so a recipe may leave the section out."""
 
-    batch_size: Annotated[int, msgspec.Meta(ge=1, description="Rows per record batch.")] = 65_536
+    batch_size: Annotated[int, msgspec.Meta(ge=1, description="Rows per record batch.")] = 32_768
     parallelism: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | Literal["auto"],
         msgspec.Meta(description="Splits read at once. auto: one a core, where there is enough to read."),

@@ -86,79 +86,94 @@ class PartLane:
 
 
 class PartLanes:
-    """Hands chunks of rows to lanes that are free; waits when none is, so that memory is bounded.
+    """Hands chunks of rows to lanes that are free; waits until one is, so that no more are held than there are lanes.
 
-    The first lane that is free is taken, so that a load that one thread keeps up with makes one part.
+    The first lane that is free is taken, so that a load that one thread keeps up with makes one part. A lane keeps its
+    thread: what an allocator has put by for a thread serves the next chunk.
     """
 
     def __init__(self, lanes: list[PartLane]) -> None:
         self._lanes = lanes
         self._free = set(range(len(lanes)))
+        self._work: dict[int, Callable[[PartLane], None]] = {}
+        self._started: set[int] = set()
+        self._ended = False
         self._changed = threading.Condition()
 
     def write(self, batches: list[pa.RecordBatch]) -> None:
-        """Have `batches` written; raises what an earlier chunk met."""
+        """Have `batches` written, and return when a lane is free for more; raises what a chunk has met."""
         if len(self._lanes) == 1:
             self._lanes[0].write(batches)
-        else:
-            self._start(self._take(), lambda lane: lane.write(batches))
+            return
+        self._give(None, lambda lane: lane.write(batches))
+        # The caller collects the next chunk only now: it is one of as many as there are lanes, and not one more.
+        with self._changed:
+            self._wait_for_free(None)
 
     def finish(self) -> list[DataFile]:
         """End all parts; what they are, by name."""
         for number in range(len(self._lanes)):
-            self._start(self._take(number), PartLane.finish)
-        with self._changed:
-            self._changed.wait_for(self._all_free)
+            self._give(number, PartLane.finish)
+        self._end()
         self._raise_failure()
         return sorted((part for lane in self._lanes for part in lane.parts), key=lambda part: part.name)
 
     def abandon(self) -> None:
         """Wait until nothing is written any more, and give back the parts that are open."""
-        with self._changed:
-            self._changed.wait_for(self._all_free)
+        self._end()
         for lane in self._lanes:
             lane.abandon()
 
-    def _all_free(self) -> bool:
-        return len(self._free) == len(self._lanes)
+    def _give(self, number: int | None, work: Callable[[PartLane], None]) -> None:
+        """Have a lane do `work` once it is free, any when `number` is None; raises a failure instead."""
+        with self._changed:
+            self._wait_for_free(number)
+            taken = min(self._free) if number is None else number
+            if taken not in self._started:
+                name = f"arrowload-part-{taken}"
+                threading.Thread(target=self._run, args=(taken,), name=name, daemon=True).start()
+                self._started.add(taken)
+            self._free.discard(taken)
+            self._work[taken] = work
+            self._changed.notify_all()
 
-    def _take(self, number: int | None = None) -> int:
-        """Wait for a lane, any when `number` is None, or for a failure, which is raised."""
-
+    def _wait_for_free(self, number: int | None) -> None:
         def come() -> bool:
             wanted = bool(self._free) if number is None else number in self._free
             return wanted or any(lane.error is not None for lane in self._lanes)
 
+        self._changed.wait_for(come)
+        self._raise_failure()
+
+    def _end(self) -> None:
         with self._changed:
-            self._changed.wait_for(come)
-            self._raise_failure()
-            taken = min(self._free) if number is None else number
-            self._free.discard(taken)
-        return taken
+            self._changed.wait_for(lambda: len(self._free) == len(self._lanes))
+            self._ended = True
+            self._changed.notify_all()
 
     def _raise_failure(self) -> None:
         for lane in self._lanes:
             if lane.error is not None:
                 raise lane.error
 
-    def _start(self, number: int, work: Callable[[PartLane], None]) -> None:
-        thread = threading.Thread(target=self._run, args=(number, work), name=f"arrowload-part-{number}", daemon=True)
-        try:
-            thread.start()
-        except BaseException:
+    def _run(self, number: int) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or number in self._work)
+                if number not in self._work:
+                    return
+                work = self._work.pop(number)
+            self._do(self._lanes[number], work)
+            del work  # or its rows would be kept until there is more
             with self._changed:
                 self._free.add(number)
-            raise
+                self._changed.notify_all()
 
-    def _run(self, number: int, work: Callable[[PartLane], None]) -> None:
-        lane = self._lanes[number]
+    def _do(self, lane: PartLane, work: Callable[[PartLane], None]) -> None:
         try:
             work(lane)
         except BaseException as exc:  # noqa: BLE001 - whoever hands over the next chunk raises it
             lane.error = exc
-        with self._changed:
-            self._free.add(number)
-            self._changed.notify_all()
 
 
 def chunks(stream: Iterator[pa.RecordBatch], max_bytes: int) -> Iterator[list[pa.RecordBatch]]:

@@ -63,6 +63,7 @@ class DatasetLoadWriter:
         try:
             for batches in chunked:
                 lanes.write(batches)
+                del batches  # or it would be kept while the next chunk comes together
             self._parts += lanes.finish()
         except BaseException:
             lanes.abandon()

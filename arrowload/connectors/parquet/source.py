@@ -44,7 +44,7 @@ class ParquetReader:
 
     name = "parquet"
     suffixes = (".parquet", ".parq", ".pq")
-    route_reason = "pyarrow decodes pages straight into Arrow, in several threads"
+    route_reason = "pyarrow decodes pages straight into Arrow"
 
     def __init__(self, config: ParquetSourceConfig) -> None:
         self._config = config
@@ -93,7 +93,8 @@ def _read_slice(piece: FileSlice, schema: pa.Schema, batch_size: int) -> Iterato
         names = [name for name in schema.names if name in found.names]
         groups = list(range(piece.first, piece.end))
         promised = sum(parquet.metadata.row_group(i).num_rows for i in groups)
-        for batch in parquet.iter_batches(batch_size, row_groups=groups, columns=names):
+        # Splits have threads of their own already, and each of Arrow's would keep memory besides.
+        for batch in parquet.iter_batches(batch_size, row_groups=groups, columns=names, use_threads=False):
             promised -= batch.num_rows
             yield _conform(batch, schema)
         if promised:

@@ -29,6 +29,7 @@ class Gated(ParquetFormat):
     def __init__(self, fails=None):
         super().__init__()
         self.gate = threading.Event()
+        self.waiting = threading.Semaphore(0)
         self.fails = fails
 
     def open(self, file, schema):
@@ -38,6 +39,7 @@ class Gated(ParquetFormat):
         def gated(rows):
             if self.fails is not None:
                 raise self.fails
+            self.waiting.release()
             assert self.gate.wait(PATIENCE_S)
             write(rows)
 
@@ -58,13 +60,22 @@ def read(folder, parts):
     return sorted(n for part in parts for n in pq.read_table(folder / part.name)["n"].to_pylist())
 
 
+def started(work, *given):
+    thread = threading.Thread(target=work, args=given)
+    thread.start()
+    return thread
+
+
 def test_two_chunks_are_written_at_once(tmp_path):
     """While the first waits the second goes to another part; counts and hashes are those of the files."""
     gated = Gated()
     lanes = lanes_of(tmp_path, gated, 2)
     lanes.write([batch(1, 2)])
-    lanes.write([batch(3)])
+    second = started(lanes.write, [batch(3)])
+    assert gated.waiting.acquire(timeout=PATIENCE_S)
+    assert gated.waiting.acquire(timeout=PATIENCE_S)
     gated.gate.set()
+    second.join(PATIENCE_S)
     parts = lanes.finish()
 
     assert sorted(part.rows for part in parts) == [1, 2]
@@ -75,19 +86,49 @@ def test_two_chunks_are_written_at_once(tmp_path):
 
 
 def test_no_more_chunks_are_held_than_there_are_lanes(tmp_path):
-    """Who hands over one more waits: that is what bounds the memory."""
+    """Who has handed over the last that fits waits before it collects another: that is what bounds the memory."""
     gated = Gated()
     lanes = lanes_of(tmp_path, gated, 2)
     lanes.write([batch(1)])
-    lanes.write([batch(2)])
-    third = threading.Thread(target=lanes.write, args=([batch(3)],))
-    third.start()
-    third.join(0.2)
-    assert third.is_alive()
+    second = started(lanes.write, [batch(2)])
+    second.join(0.2)
+    assert second.is_alive()
 
     gated.gate.set()
-    third.join(PATIENCE_S)
+    second.join(PATIENCE_S)
+    lanes.write([batch(3)])
     assert read(tmp_path, lanes.finish()) == [1, 2, 3]
+
+
+def test_a_lane_has_one_thread_for_all_its_chunks_and_lets_go_of_each(tmp_path):
+    """What a thread's allocator has put by serves the next chunk; the rows of the last are given back."""
+    threads = set()
+
+    class Noting(ParquetFormat):
+        def open(self, file, schema):
+            part = super().open(file, schema)
+            write = part.write
+
+            def noted(rows):
+                threads.add(threading.current_thread())
+                write(rows)
+
+            part.write = noted
+            return part
+
+    before = pa.total_allocated_bytes()
+    noting = Noting()
+    noting.chunk_bytes = 800_000
+    lanes = lanes_of(tmp_path, noting, 2)
+    for _ in range(20):
+        lanes.write([pa.record_batch([pa.array(range(100_000), pa.int64())], SCHEMA)])
+    parts = lanes.finish()
+    assert sum(part.rows for part in parts) == 2_000_000
+    assert len(threads) <= 2
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert pa.total_allocated_bytes() - before < 800_000
 
 
 def test_what_a_lane_meets_is_raised(tmp_path):
@@ -123,6 +164,6 @@ def test_memory_bounds_the_row_groups():
     """What a lane takes is a few row groups; with room they have their usual size."""
     roomy, tight = ParquetFormat(), ParquetFormat()
     roomy.limit_memory(2**40)
-    tight.limit_memory(64 * 2**20)
+    tight.limit_memory(16 * 2**20)
     assert roomy.chunk_bytes == ParquetFormat().chunk_bytes
-    assert tight.chunk_bytes * tight.lanes * 4 <= 64 * 2**20
+    assert tight.chunk_bytes * tight.lanes * 4 <= 16 * 2**20

@@ -31,6 +31,13 @@ def test_values_that_fit_a_page_get_a_dictionary_and_others_do_not() -> None:
     assert dictionary_columns(with_distinct(fitting * 3 // 2)) == []
 
 
+def test_values_that_hardly_repeat_get_none_however_few_they_are() -> None:
+    """A dictionary with a value for every second row, and an index for each, would be no less than the values."""
+    few = ROWS // 8
+    assert dictionary_columns(with_distinct(few // 2).slice(0, few)) is True
+    assert dictionary_columns(with_distinct(few).slice(0, few)) == []
+
+
 @pytest.mark.parametrize(
     "table",
     [
