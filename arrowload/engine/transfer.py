@@ -167,6 +167,7 @@ class Transfer:
                 for batch, rows in batches:
                     if not queue.put(batch):
                         return
+                    del batch
                     self._handed_over(rows)
 
     def _handed_over(self, rows: int) -> None:
@@ -198,6 +199,8 @@ class Transfer:
                     first_row += batch.num_rows
                     if prepared.num_rows:
                         yield prepared, prepared.num_rows
+                    del prepared
+                del batch  # or it would be kept while the next one is made
 
     def _prepare(self, batch: pa.RecordBatch, first_row: int, split: int) -> pa.RecordBatch:
         new = batch

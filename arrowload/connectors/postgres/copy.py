@@ -30,7 +30,7 @@ _Wire = tuple[str, int]
 # Types that are sent as text; enums are too.
 _TEXTS: Final = ("text", "varchar", "bpchar", "name")
 # A batch of wide rows ends here, however few they are.
-_BATCH_BYTES: Final = 16 * 2**20
+_BATCH_BYTES: Final = 4 * 2**20
 
 
 class CopySession(PostgresSession):
