@@ -9,7 +9,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import rich_click as click
+import click
 
 from arrowload.cli.signals import received_signal
 from arrowload.cli.text import printable
