@@ -59,7 +59,7 @@ class DuckDBDestination:
         incoming = column_types(schema)
         demanded = self._demanded_columns()
         replace_rows = not demanded or (
-            write_mode == "merge" and may_replace_rows(self._session, self._table, schema.names)
+            write_mode == "merge" and may_replace_rows(self._session, self._table, schema.names, merge_keys)
         )
         new = write_mode == "replace" or not demanded
         if not new:
