@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from arrowload.core.state import State
-from arrowload.engine.engine import Engine
 from arrowload.engine.job import opened
 from arrowload.engine.splits import choose_splits
 from arrowload.engine.transfer import Transfer
@@ -62,6 +61,8 @@ def run(
     Raises:
         DataLoaderError: The run ended early; `exit_code` says how.
     """
+    from arrowload.engine.engine import Engine
+
     with opened(load_recipe(recipe, vars), full_refresh=full_refresh, needs_destination=True) as job:
         return Engine(job, subscribers).run()
 

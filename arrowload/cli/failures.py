@@ -6,10 +6,9 @@ import errno
 import re
 import signal
 import traceback
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import rich_click as click
+import click
 
 from arrowload.cli.signals import received_signal
 from arrowload.cli.text import printable
@@ -33,8 +32,7 @@ class OutputFileError(DataLoaderError):
     exit_code = EXIT_CANNOT_CREATE
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What ended a command; secrets are masked.
 
     Attributes:
@@ -49,9 +47,9 @@ class Failure:
     kind: str
     message: str
     exit_code: int
-    hint: str | None = None
-    context: dict[str, Any] = field(default_factory=dict)
-    traceback: str = ""
+    hint: str | None
+    context: dict[str, Any]
+    traceback: str
 
 
 def describe(exc: BaseException) -> Failure:

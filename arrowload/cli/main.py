@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-import rich_click as click
+import click
 from click.exceptions import Exit
 
 from arrowload.cli.commands.init import init
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
 _NAME = "arrowload"
 _GC_THRESHOLD = 50_000  # new objects
-_HELP = click.RichHelpConfiguration(theme="default-slim", text_markup="ansi", enable_theme_env_var=False)
 
 
-class _Group(click.RichGroup):
+class _Group(click.Group):
     """Lists its commands in the order of a first session, and not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -43,8 +42,7 @@ class _Group(click.RichGroup):
     cls=_Group,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    # Not by the decorator `rich_config`, which imports rich's console though nothing may be drawn.
-    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _HELP},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: arrowload init shop && arrowload run shop/recipe.yaml\n\n"
     "Exit codes: 0 done, 2 usage, 65 bad data, 70 a defect, 73 a file cannot be written, 74 outcome unknown, "
     "75 busy or try later, 77 credentials, 78 bad recipe or conflicting state, 130 interrupted.",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import rich_click as click
+import click
 
 from arrowload.cli.dotenv import environment
 from arrowload.cli.failures import OutputFileError

@@ -8,7 +8,6 @@ step. With both, the engine delivers exactly once.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -54,8 +53,7 @@ class Source(Protocol):
         """The rows to load, batch by batch."""
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(msgspec.Struct, frozen=True):
     """Which rows of a window may have been loaded before, and which the next window may meet again.
 
     Rows whose `column` is at most `seen_through` are looked up, by row hash, among the rows that earlier loads left in

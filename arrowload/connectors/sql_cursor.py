@@ -5,8 +5,9 @@ Values travel as the database's own text, so that no precision is lost between r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
 
 from arrowload.core.exceptions import DataError, RecipeError, StateError
 from arrowload.core.state import CursorValue
@@ -24,8 +25,7 @@ CursorKind: TypeAlias = Literal["time", "number", "text", "uuid"]
 _NOT_FINITE: Final = ("infinity", "-infinity", "inf", "-inf", "nan")
 
 
-@dataclass(frozen=True)
-class CursorColumn:
+class CursorColumn(msgspec.Struct, frozen=True):
     """A column that can be a cursor.
 
     Attributes:
@@ -41,8 +41,7 @@ class CursorColumn:
     not_null: bool = False
 
 
-@dataclass(frozen=True)
-class CursorWindow:
+class CursorWindow(msgspec.Struct, frozen=True):
     """The bounds of one window.
 
     Attributes:

@@ -32,6 +32,10 @@ TABLES: Final = {
     "seen": "pipeline_id text NOT NULL, row_hash bytea NOT NULL, n bigint NOT NULL",
 }
 _ENTRY_COLUMNS: Final = ", ".join(quote_identifier(name) for name in LedgerEntry.__struct_fields__)
+# A time as text, since drivers disagree on what it is in Python; the session's time zone does not matter to it.
+_ENTRY_VALUES: Final = _ENTRY_COLUMNS.replace(
+    quote_identifier("committed_at"), "(committed_at AT TIME ZONE 'UTC')::text AS committed_at"
+)
 
 
 class SqlSession(Protocol):
@@ -165,13 +169,12 @@ class SqlLedger:
         )
 
     def _entries(self, condition: str) -> list[LedgerEntry]:
-        # Through Arrow: DuckDB's own rows would need pytz for a timestamptz.
-        rows = self._session.fetch_arrow(f"SELECT {_ENTRY_COLUMNS} FROM {LEDGER_SCHEMA}.loads WHERE {condition}")
-        return [_entry(row) for row in rows.to_pylist()]
+        rows = self._session.execute(f"SELECT {_ENTRY_VALUES} FROM {LEDGER_SCHEMA}.loads WHERE {condition}")
+        return [_entry(dict(zip(LedgerEntry.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def _entry(row: dict[str, Any]) -> LedgerEntry:
-    return LedgerEntry(**row | {"committed_at": row["committed_at"].astimezone(dt.UTC)})
+    return LedgerEntry(**row | {"committed_at": dt.datetime.fromisoformat(row["committed_at"]).replace(tzinfo=dt.UTC)})
 
 
 def _literal(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 def fingerprint(schema: pa.Schema) -> str:
     """Hexadecimal digest (128 bit) of names, types and their order; nullability and metadata do not count."""
+    import hashlib  # brings OpenSSL: a few milliseconds, which those who only read need not spend
+
     text = "\n".join(f"{field.name}\t{field.type}" for field in schema)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
+import pyarrow as pa
 
 from arrowload.core.casting import shown
 from arrowload.core.exceptions import DataLoaderError, RecipeError, TransformError
@@ -23,8 +25,6 @@ from arrowload.transforms.stages import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import pyarrow as pa
 
     from arrowload.models.transform_config import StepConfig
     from arrowload.transforms.base import Transform
@@ -74,8 +74,7 @@ class TransformPipeline:
         return BoundPipeline(schema, current, _describe(self.steps, stages), tuple(stage for stage, _ in stages))
 
 
-@dataclass(frozen=True)
-class BoundPipeline:
+class BoundPipeline(msgspec.Struct, frozen=True):
     """A pipeline for batches of one schema; may be used by several threads at once.
 
     Attributes:
@@ -87,7 +86,7 @@ class BoundPipeline:
     input_schema: pa.Schema
     output_schema: pa.Schema
     description: tuple[str, ...]
-    _stages: tuple[Stage, ...] = field(repr=False)
+    _stages: tuple[Stage, ...]
 
     def apply(self, batch: pa.RecordBatch, *, first_row: int = 0) -> Transformed:
         """The rows after all steps.

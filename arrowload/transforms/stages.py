@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
@@ -82,8 +81,7 @@ class Constant(NamedTuple):
 Origin: TypeAlias = "int | Constant | Computed"
 
 
-@dataclass(frozen=True)
-class ColumnStage:
+class ColumnStage(NamedTuple):
     """Columns taken from the batch as they are, constants, and what a Polars query computes.
 
     Attributes:
@@ -118,8 +116,7 @@ class ColumnStage:
         return repeat(origin.value, count)
 
 
-@dataclass(frozen=True)
-class KernelStage:
+class KernelStage(NamedTuple):
     """One kernel.
 
     Attributes:

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-import rich_click as click
+import click
 
 from arrowload.cli.failures import OutputFileError
 from arrowload.cli.options import Session, pass_session

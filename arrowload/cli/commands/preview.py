@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from arrowload.cli.options import opened_recipe, recipe_options, write_data
 

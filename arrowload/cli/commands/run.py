@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
 from arrowload.cli.failures import OutputFileError, describe
 from arrowload.cli.options import Session, opened_recipe, pass_session, recipe_options, write_data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
 from arrowload.cli.options import opened_recipe, recipe_options, write_data
 

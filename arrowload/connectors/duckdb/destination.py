@@ -39,6 +39,9 @@ class DuckDBDestination:
         self._table = TableName.parse(config.table, default_schema="main")
         self.target_name = str(self._table)
         self._ledger = DuckDBLedger(self._session, self.target_name)
+        # The file was made by this load and is ours alone. To ask DuckDB for a table that is not there takes as long as
+        # all else that a small load asks of it: it looks for similar names, and makes every system view for that.
+        self._is_new = False
 
     def limit_memory(self, max_bytes: int) -> None:
         """Have DuckDB's own buffers stay below `max_bytes`."""
@@ -59,7 +62,7 @@ class DuckDBDestination:
         incoming = column_types(schema)
         demanded = self._demanded_columns()
         replace_rows = not demanded or (
-            write_mode == "merge" and may_replace_rows(self._session, self._table, schema.names)
+            write_mode == "merge" and may_replace_rows(self._session, self._table, schema.names, merge_keys)
         )
         new = write_mode == "replace" or not demanded
         if not new:
@@ -79,6 +82,7 @@ class DuckDBDestination:
 
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
         """See `TransactionalDestination.fence`; the file's own lock keeps other processes out already."""
+        self._is_new = self._session.is_absent
         self._session.open_for_writing()
         self._ledger.fence(pipeline_id, recipe, epoch, owner)
         head = self._ledger.head(recipe, pipeline_id)
@@ -98,6 +102,7 @@ class DuckDBDestination:
     def begin(self, load: Load) -> DuckDBLoadWriter:
         """Open the transaction of a load."""
         facts = self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys)
+        self._is_new = False
         return DuckDBLoadWriter(self._session, self._ledger, self._table, load, facts.ddl)
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
@@ -109,7 +114,7 @@ class DuckDBDestination:
 
     def _demanded_columns(self) -> dict[str, bool]:
         """Column → whether each row must bring a value for it; empty when there is no table."""
-        return {} if self._session.is_absent else dict(self._session.columns(self._table))
+        return {} if self._is_new or self._session.is_absent else dict(self._session.columns(self._table))
 
     def _stored_types(self) -> dict[str, pa.DataType]:
         table = self._table.sql()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from arrowload.connectors.duckdb.session import DuckDBSession
 
 MERGE_STAGING: Final = TableName("temp", "_arrowload_staging")
+_ROW_GROUP_ROWS: Final = 122_880  # DuckDB's own, unless a database says otherwise
+# One row in so many of a row group, or fewer, are replaced.
+_SPARSE: Final = 8
 
 
 def drop_losers(keys: Sequence[str], *, has_cursor: bool) -> str:
@@ -21,33 +24,46 @@ def drop_losers(keys: Sequence[str], *, has_cursor: bool) -> str:
     return f"DELETE FROM {MERGE_STAGING.sql()} WHERE rowid IN (SELECT place FROM ({ranked}) WHERE rank > 1)"
 
 
-def may_replace_rows(session: DuckDBSession, table: TableName, columns: Sequence[str]) -> bool:
+def may_replace_rows(session: DuckDBSession, table: TableName, columns: Sequence[str], keys: Sequence[str]) -> bool:
     """Whether rows of `table` may be deleted and inserted anew, with the same outcome as updating them.
 
-    They may when `columns` are all that the table has, and no index or constraint other than NOT NULL looks at its
-    rows. An update rewrites every column of the row groups that it touches, a deletion marks rows: of 1.5 M rows
-    120 k updated and 30 k new took 0.57 s against 0.40 s. With a primary key it is the other way round, 0.58 s against
-    0.95 s, and a foreign key could forbid the deletion.
+    They may when `columns` are all that the table has, and no index or constraint looks at its rows, other than NOT
+    NULL and a primary key of just `keys`. A foreign key of another table could forbid the deletion.
     """
     where = (
         f"database_name = current_database() AND schema_name = {quote_literal(table.schema)}"
         f" AND table_name = {quote_literal(table.table)}"
     )
-    there = session.execute(f"SELECT column_name FROM duckdb_columns() WHERE {where}")
-    guards = session.execute(
-        f"SELECT (SELECT count(*) FROM duckdb_indexes() WHERE {where})"
-        f" + (SELECT count(*) FROM duckdb_constraints() WHERE {where} AND constraint_type != 'NOT NULL')"
+    kept = ", ".join(map(quote_literal, sorted(keys)))
+    found = session.execute(
+        f"SELECT (SELECT list(name) FROM pragma_table_info({quote_literal(table.sql())})),"
+        f" (SELECT count(*) FROM duckdb_indexes() WHERE {where})"
+        f" + (SELECT count(*) FROM duckdb_constraints() WHERE {where} AND constraint_type != 'NOT NULL'"
+        f" AND NOT (constraint_type = 'PRIMARY KEY' AND list_sort(constraint_column_names) = [{kept}]))"
+        f" + (SELECT count(*) FROM duckdb_constraints() WHERE database_name = current_database()"
+        f" AND constraint_type = 'FOREIGN KEY' AND referenced_table = {quote_literal(table.table)})"
     )
-    return {str(name) for (name,) in there} <= set(columns) and not guards[0][0]
+    there, guards = found[0]
+    return set(there) <= set(columns) and not guards
 
 
-def finds_keys_repeated(session: DuckDBSession, table: TableName, keys: Sequence[str]) -> bool:
-    """Whether a staged key has several rows in `table`; an update keeps them, and replacing would leave one."""
-    met = session.execute(
-        f"SELECT (SELECT count(*) FROM {table.sql()} AS t SEMI JOIN {MERGE_STAGING.sql()} AS s ON {_equal(keys)})"
-        f" > (SELECT count(*) FROM {MERGE_STAGING.sql()} AS s SEMI JOIN {table.sql()} AS t ON {_equal(keys)})"
+def replaces_rows(session: DuckDBSession, table: TableName, keys: Sequence[str]) -> bool:
+    """Whether it is right to replace the rows that staged ones meet, and less work than to update them.
+
+    Of a key that `table` has several times an update keeps all rows, and replacing would leave one.
+
+    At the next checkpoint an update has every column of the row groups that it touched compressed anew, however few of
+    their rows it touched; a deletion marks rows, and the insertion then costs its own rows and their entries in an
+    index. With a primary key and 1.5 M rows, of which 5, 10, 20, 33 % were met all over the table, updating took 2.2,
+    2.7, 3.0, 3.4 s of CPU time, replacing 0.7, 0.9, 2.2, 3.0 s; of 15,000 in one row group, 0.15 s against 0.22 s.
+    """
+    rows = f"FROM {table.sql()} AS t SEMI JOIN {MERGE_STAGING.sql()} AS s ON {_equal(keys)}"
+    found = session.execute(
+        f"SELECT count(*), count(DISTINCT t.rowid // {_ROW_GROUP_ROWS}),"
+        f" (SELECT count(*) FROM {MERGE_STAGING.sql()} AS s SEMI JOIN {table.sql()} AS t ON {_equal(keys)}) {rows}"
     )
-    return bool(met[0][0])
+    met, groups, keys_met = (int(count) for count in found[0])
+    return met <= keys_met and met * _SPARSE <= groups * _ROW_GROUP_ROWS
 
 
 def merge_statements(

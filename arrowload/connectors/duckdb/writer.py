@@ -10,9 +10,9 @@ from arrowload.connectors.base import LedgerEntry, Load, Sealed
 from arrowload.connectors.duckdb.merge import (
     MERGE_STAGING,
     drop_losers,
-    finds_keys_repeated,
     may_replace_rows,
     merge_statements,
+    replaces_rows,
 )
 from arrowload.connectors.duckdb.types import column_types
 from arrowload.connectors.sql_merge import count_keys
@@ -106,9 +106,9 @@ class DuckDBLoadWriter:
     def _applying(self) -> tuple[str, ...]:
         load, replace_rows = self._load, False
         if load.write_mode == "merge":
-            replace_rows = may_replace_rows(self._session, self._table, load.schema.names) and not finds_keys_repeated(
-                self._session, self._table, load.merge_keys
-            )
+            replace_rows = may_replace_rows(
+                self._session, self._table, load.schema.names, load.merge_keys
+            ) and replaces_rows(self._session, self._table, load.merge_keys)
         return apply_statements(
             self._table, load.write_mode, load.merge_keys, load.schema.names, replace_rows=replace_rows
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import adbc_driver_postgresql
 import pyarrow as pa
+from msgspec.structs import replace
 
 from arrowload.connectors.postgres.checks import checked
 from arrowload.connectors.postgres.conversion import Conversion, recut

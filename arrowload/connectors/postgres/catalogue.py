@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from arrowload.connectors.postgres.types import PgType, TypeRow, resolve_type
 from arrowload.core.exceptions import ConnectorError, RecipeError, TransientConnectorError
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _TABLES_LOOKED_AT = 5_000
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column.
 
     Attributes:
@@ -36,8 +36,7 @@ class Column:
     generated: bool = False
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(msgspec.Struct, frozen=True):
     """Something that rows can be selected from.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from arrowload.connectors.postgres.errors import translate_text
 from arrowload.connectors.postgres.routes import BEGIN

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
 import pyarrow as pa
 
 from arrowload import kernels
@@ -28,8 +28,7 @@ _WRAPPED: Final = {
 _MIDNIGHT_AFTER: Final = 86_400_000_000
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(msgspec.Struct, frozen=True):
     """Turns the driver's batches into batches of `schema`.
 
     Attributes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
+from msgspec.structs import replace
 
 from arrowload.connectors.postgres.types import NATIVE, PgType
 from arrowload.core.exceptions import DataError, RecipeError
@@ -26,8 +27,7 @@ _USUAL_SCALE = 9
 _INTEGERS = ("int2", "int4", "int8")
 
 
-@dataclass(frozen=True)
-class ReadColumn:
+class ReadColumn(msgspec.Struct, frozen=True):
     """A column as it is read.
 
     Attributes:

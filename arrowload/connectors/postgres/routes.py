@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.postgres.errors import SNAPSHOT_GONE, snapshot_gone
+from arrowload.connectors.postgres.reading import ReadColumn
 from arrowload.connectors.postgres.session import connect
 from arrowload.core.exceptions import ConnectorError
 from arrowload.io.sql import quote_literal
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from arrowload.connectors.postgres.config import PostgresSourceConfig
-    from arrowload.connectors.postgres.reading import ReadColumn
     from arrowload.connectors.postgres.session import Session
 
 RouteName = Literal["copy", "adbc", "connectorx"]
@@ -30,8 +30,7 @@ REASONS: Final[dict[RouteName, str]] = {
 BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What is read, and what becomes of values that Arrow cannot hold.
 
     Attributes:

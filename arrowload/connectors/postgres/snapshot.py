@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from arrowload.connectors.postgres.relay import relay_format
 from arrowload.connectors.postgres.routes import adapted, open_reader, route_of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.io.sql import quote_identifier, quote_literal
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 _TID_RANGE_SCANS: Final = 14_00_00
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Rows that meet a condition.
 
     Attributes:

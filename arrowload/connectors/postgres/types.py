@@ -17,9 +17,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
 import pyarrow as pa
 
 from arrowload.core.types import MAX_DECIMAL_DIGITS, decimal_type
@@ -52,8 +52,7 @@ NATIVE: Final[dict[str, pa.DataType]] = {
 }
 
 
-@dataclass(frozen=True)
-class PgType:
+class PgType(msgspec.Struct, frozen=True):
     """A type, its domains taken off.
 
     Attributes:
@@ -92,8 +91,7 @@ class PgType:
         return decimal_type(precision, scale) if precision <= MAX_DECIMAL_DIGITS else None
 
 
-@dataclass(frozen=True)
-class TypeRow:
+class TypeRow(msgspec.Struct, frozen=True):
     """A row of `pg_type`; `array` says that it is a true array, `modifier` belongs to the base of a domain."""
 
     name: str

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pytest
 
 from arrowload.connectors.duckdb import DuckDBDestinationConfig
+from arrowload.connectors.duckdb.merge import replaces_rows
+from arrowload.connectors.duckdb.session import DuckDBSession
 from arrowload.connectors.registry import get_destination
+from arrowload.io.sql import TableName
 from arrowload.models.units import ResourcePath
 from arrowload.testing.loading import Pipeline
 
@@ -46,9 +49,10 @@ def rows(path, query="FROM t ORDER BY ALL"):
         return connection.execute(query).fetchall()
 
 
-def test_rows_are_replaced_where_nothing_looks_at_them(path):
-    """Deleting and inserting costs less than updating; NOT NULL does not stand in the way."""
-    prepare(path, "CREATE TABLE t (id INT NOT NULL, text VARCHAR)", f"INSERT INTO t VALUES {OLD}")
+@pytest.mark.parametrize("key", ["INT NOT NULL", "INT PRIMARY KEY"])
+def test_rows_are_replaced_where_nothing_looks_at_them(path, key):
+    """Deleting and inserting costs less than updating; NOT NULL and a primary key do not stand in the way."""
+    prepare(path, f"CREATE TABLE t (id {key}, text VARCHAR)", f"INSERT INTO t VALUES {OLD}")
     planned, sealed = merge(path)
     assert [statement.split()[0] for statement in planned] == ["DELETE", "INSERT", "DROP"]
     assert (sealed.rows_staged, sealed.rows_duplicate) == (3, 1)
@@ -58,7 +62,8 @@ def test_rows_are_replaced_where_nothing_looks_at_them(path):
 @pytest.mark.parametrize(
     "made",
     [
-        ["CREATE TABLE t (id INT PRIMARY KEY, text VARCHAR)"],
+        ["CREATE TABLE t (id INT, text VARCHAR, PRIMARY KEY (id, text))"],
+        ["CREATE TABLE t (id INT PRIMARY KEY, text VARCHAR UNIQUE)"],
         ["CREATE TABLE t (id INT UNIQUE, text VARCHAR)"],
         ["CREATE TABLE t (id INT, text VARCHAR CHECK (text <> ''))"],
         ["CREATE TABLE t (id INT, text VARCHAR)", "CREATE INDEX i ON t (text)"],
@@ -82,8 +87,33 @@ def test_rows_that_others_refer_to_are_updated(path):
         "CREATE TABLE child (id INT REFERENCES t (id))",
         "INSERT INTO child VALUES (2)",
     )
+    planned, _ = merge(path)
+    assert planned[0].startswith("MERGE")
+    assert rows(path) == MERGED
+
+
+@pytest.mark.parametrize(("changed", "replaced"), [(10_000, True), (20_000, False)])
+def test_few_rows_of_a_row_group_are_replaced_and_many_updated(path, changed, replaced):
+    """An update has all of it compressed anew, and replacing costs an entry in the index for each row."""
+    prepare(
+        path,
+        "CREATE TABLE t (id INT PRIMARY KEY, text VARCHAR)",
+        "INSERT INTO t SELECT i, 'old' FROM range(30000) r(i)",
+    )
+    session = DuckDBSession(str(path))
+    with closing(session):
+        session.execute(f"CREATE TEMP TABLE _arrowload_staging AS SELECT i::INT AS id FROM range({changed}) r(i)")
+        assert replaces_rows(session, TableName("main", "t"), ["id"]) is replaced
+
+
+def test_the_primary_key_holds_after_its_rows_were_replaced(path):
+    """It finds the new rows, and takes no other of their keys, now and when the file is opened anew."""
+    prepare(path, "CREATE TABLE t (id INT PRIMARY KEY, text VARCHAR)", f"INSERT INTO t VALUES {OLD}")
     merge(path)
     assert rows(path) == MERGED
+    assert rows(path, "FROM t WHERE id = 2") == [(2, "TWO")]
+    with pytest.raises(duckdb.ConstraintException):
+        prepare(path, "INSERT INTO t VALUES (2, 'again')")
 
 
 def test_columns_that_the_load_lacks_keep_their_values(path):
