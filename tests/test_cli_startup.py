@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import resource
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from pathlib import Path
 
+START = "from arrowload.cli.start import main; main()"
 HEAVY = (
     "pyarrow",
     "polars",
@@ -55,9 +58,25 @@ def test_help_imports_no_driver() -> None:
         assert json.loads(done.stderr.splitlines()[-1]) == [expected, []]
 
 
+def test_help_is_drawn_by_rich_on_a_terminal() -> None:
+    """With colours there, and without them, and what draws them, anywhere else."""
+    for arguments in (["--help"], ["run", "-h"]):
+        screen, terminal = pty.openpty()
+        with os.fdopen(screen, "rb", buffering=0) as output:
+            subprocess.run([sys.executable, "-c", START, *arguments], stdout=terminal, check=True)
+            os.close(terminal)
+            drawn = output.read(65_536)
+        piped = subprocess.run([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, check=True).stdout
+
+        assert b"\x1b[" in drawn
+        assert b"\x1b[" not in piped
+        assert b"Options" in drawn
+        assert b"Options:" in piped
+
+
 def test_help_takes_little_time() -> None:
     """0.1 s on an idle machine; counted in CPU time, which other processes do not stretch, and with room to spare."""
-    command = [sys.executable, "-c", "from arrowload.cli.main import main; main()", "--help"]
+    command = [sys.executable, "-c", START, "--help"]
 
     times = []
     for _ in range(3):

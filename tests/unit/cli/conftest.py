@@ -100,7 +100,7 @@ def plugin_environment(tmp_path: Path) -> dict[str, str]:
 
 def command(*arguments: str) -> list[str]:
     """The command line as a process of its own."""
-    return [sys.executable, "-c", "from arrowload.cli.main import main; main()", *arguments]
+    return [sys.executable, "-c", "from arrowload.cli.start import main; main()", *arguments]
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_nobody_watches(project: Path, tmp_path: Path) -> None:
     """A load does not fail because its stderr is gone."""
     read_end, write_end = os.pipe()
     os.close(read_end)
-    code = "from arrowload.cli.main import main; main()"
+    code = "from arrowload.cli.start import main; main()"
 
     done = subprocess.run([sys.executable, "-c", code, "run", "shop/recipe.yaml"], stderr=write_end, check=False)
     os.close(write_end)
@@ -152,7 +152,7 @@ def _on_terminal(*arguments: str) -> str:
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    code = "from arrowload.cli.main import main; main()"
+    code = "from arrowload.cli.start import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdin=theirs,
