@@ -90,7 +90,8 @@ fn a_copy_out_dropped_half_way_leaves_the_connection_usable() {
 #[ignore = "needs a server"]
 fn a_copy_out_that_falters_is_whole_and_what_follows_it_does_not_wait() {
     let mut connection = connect();
-    let sql = "COPY (SELECT g, CASE WHEN g % 300000 = 0 THEN pg_sleep(0.05)::text END FROM generate_series(1, 1000000) g)
+    let sql =
+        "COPY (SELECT g, CASE WHEN g % 300000 = 0 THEN pg_sleep(0.05)::text END FROM generate_series(1, 1000000) g)
         TO STDOUT (FORMAT binary)";
     for taken in [usize::MAX, 100] {
         let mut copy = connection.copy_out(sql).unwrap();
