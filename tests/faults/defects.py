@@ -136,8 +136,7 @@ def boundary_not_read_again() -> None:
 
     def find_window(*arguments: Any) -> Any:
         window = real(*arguments)
-        object.__setattr__(window, "predicate", window.predicate.replace(">=", ">"))
-        return window
+        return replaced(window, predicate=window.predicate.replace(">=", ">"))
 
     duckdb_source.find_window = find_window  # type: ignore[attr-defined]
 
