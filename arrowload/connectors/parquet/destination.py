@@ -14,8 +14,8 @@ from arrowload.core.exceptions import RecipeError
 if TYPE_CHECKING:
     from arrowload.connectors.files.part import PartFile
 
-# Smaller ones would have pages too small to compress; larger ones, two lanes times over, are what memory goes into.
-_GROUP_BYTES: Final = 8 * 1024**2
+# Smaller ones cost readers and the encoder more; larger ones, two lanes times over, are what memory goes into.
+_GROUP_BYTES: Final = 16 * 1024**2
 _GROUP_ROWS: Final = 1024**2
 # By VmHWM, a thread that encodes takes 3.5 row groups: the rows, the pages, and what the allocator keeps.
 _GROUPS_IN_MEMORY: Final = 4
