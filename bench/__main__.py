@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from bench.jobs import Job
     from bench.measure import Measured
 
-_SLOW = 2.0
-_VERY_SLOW = 5.0
+_SLOW = 1.6
 OURS = "arrowload"
 
 
@@ -74,12 +73,10 @@ class Bench:
 
     def _slow(self, tool: Tool) -> bool:
         """Whether more runs of it would say nothing new: it is far behind, or never ended well."""
+        if tool.runs < self._arguments.slow_runs:
+            return False
         best = min((other.best_s for other in self._tools if other.best_s is not None), default=None)
-        if tool.best_s is None or best is None:
-            return tool.runs >= self._arguments.slow_runs
-        if tool.best_s > _VERY_SLOW * best:
-            return tool.runs >= 1
-        return tool.best_s > _SLOW * best and tool.runs >= self._arguments.slow_runs
+        return tool.best_s is None or best is None or tool.best_s > _SLOW * best
 
     def _turn(self, job: Job, tool: Tool, turn: int) -> None:
         measured = self._measured(job, tool)
@@ -132,7 +129,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--tools", help=f"of {', '.join(known_tools())}, with commas between; all when not given")
     parser.add_argument("--runs", type=int, default=5, help="rounds a job (5)")
-    parser.add_argument("--slow-runs", type=int, default=2, help=f"runs of a tool over {_SLOW:g} times the fastest (2)")
+    parser.add_argument("--slow-runs", type=int, default=1, help=f"runs of a tool over {_SLOW:g} times the fastest (1)")
     parser.add_argument("--rows", type=int, help="of lineitem; the other tables keep their share (all, at scale 1)")
     parser.add_argument("--timeout", type=float, default=1200, help="seconds after which a run is ended (1200)")
     parser.add_argument("--results", type=Path, help="folder; bench/results, or with --rows bench/.scratch/results")
