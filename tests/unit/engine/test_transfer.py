@@ -92,6 +92,22 @@ def test_rows_are_counted_and_hashed_as_they_are_handed_over() -> None:
     assert moving.error is None
 
 
+def test_rows_that_go_to_no_ledger_are_counted_and_not_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash is a tenth of the work of a read, and nobody would keep it."""
+
+    def hashed(batch: pa.RecordBatch) -> None:
+        raise AssertionError(f"{batch.num_rows} rows were hashed")
+
+    monkeypatch.setattr(kernels, "content_hash", hashed)
+    moving = transfer(Served(lambda: iter([rows(1, 2), rows(3)])), hashed=False)
+
+    table = moving.stream().read_all()
+    moving.close()
+
+    assert table.num_rows == 3
+    assert moving.tally().rows_read == moving.tally().rows_staged == 3
+
+
 def test_the_error_of_a_reader_is_kept_as_it_was_raised() -> None:
     """What comes through the stream is its text."""
 
