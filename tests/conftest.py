@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.moto_server import running_moto
 from tests.postgres_server import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase, PostgresServer
 
 
@@ -27,3 +29,10 @@ def postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     database = postgres_server.create_database()
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoServer]:
+    """A server that answers as S3 and DynamoDB do."""
+    with running_moto() as server:
+        yield server

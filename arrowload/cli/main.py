@@ -18,7 +18,7 @@ from arrowload.cli.commands.plan import plan
 from arrowload.cli.commands.preview import preview
 from arrowload.cli.commands.run import run
 from arrowload.cli.commands.show import show
-from arrowload.cli.commands.show_state import show_state
+from arrowload.cli.commands.state import repair, show_state, state
 from arrowload.cli.commands.validate import validate
 from arrowload.cli.failures import EXIT_SIGPIPE, EXIT_USAGE, describe
 from arrowload.cli.options import Session
@@ -61,7 +61,7 @@ def cli(context: click.Context, *, debug: bool) -> None:
         context.exit(EXIT_USAGE)
 
 
-for _command in (init, validate, plan, preview, run, show, show_state, list_connectors):
+for _command in (init, validate, plan, preview, run, show, show_state, state, repair, list_connectors):
     cli.add_command(_command)
 
 

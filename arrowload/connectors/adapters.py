@@ -123,6 +123,13 @@ class AtLeastOnceDestination:
         """There is no ledger."""
         return None
 
+    def entries(self, pipeline_id: str) -> Sequence[LedgerEntry]:
+        """There is no ledger."""
+        return ()
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """There is no ledger; what is remembered is in the state backend alone."""
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """There is no ledger, so nothing is remembered of rows at the boundary."""
         return SEEN_SCHEMA.empty_table()

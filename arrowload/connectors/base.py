@@ -16,12 +16,13 @@ import pyarrow as pa
 from arrowload.core.typing import WriteMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from arrowload.core.batch import Batch
     from arrowload.core.state import State
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
+    from arrowload.state.document import DocumentStore
 
 ORDINAL_COLUMN: Final = "_arrowload_ordinal"
 CURSOR_COLUMN: Final = "_arrowload_cursor"
@@ -265,11 +266,13 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows_staged: As counted by the destination, not by the engine.
         rows_duplicate: Of these, rows that lose to another row with the same merge key.
+        rows_replaced: Rows whose place they take, under `replace`.
         detail: The destination's own facts: files with sizes and hashes, the staging table.
     """
 
     rows_staged: int
     rows_duplicate: int = 0
+    rows_replaced: int = 0
     detail: dict[str, object] = {}
 
 
@@ -302,6 +305,14 @@ class LoadWriter(Protocol):
 
     def abort(self) -> None:
         """Drop what was staged; does nothing after `finalize`."""
+
+
+@runtime_checkable
+class StateJoiningWriter(Protocol):
+    """A writer, besides, whose transaction can store the state with the rows."""
+
+    def join_state(self, store_state: Callable[[DocumentStore], None]) -> None:
+        """Have `finalize` call `store_state`, after the ledger entry, with a store that is part of its transaction."""
 
 
 @runtime_checkable
@@ -350,6 +361,16 @@ class TransactionalDestination(Protocol):
 
         Raises:
             OutcomeUnknownError: A statement of the load may still be running.
+        """
+
+    def entries(self, pipeline_id: str) -> Sequence[LedgerEntry]:
+        """Every load of a pipeline that was committed, oldest first."""
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Enter a load of no rows, which changes what is remembered and nothing else; `seen` is as for `finalize`.
+
+        Raises:
+            BusyError: The fence is no longer at the epoch of `entry`; nothing was entered.
         """
 
     def seen(self, pipeline_id: str) -> pa.Table:

@@ -6,13 +6,16 @@ Statements carry literals, not parameters: every value is ours, and the drivers 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
 from arrowload.connectors.base import SEEN_SCHEMA, LedgerEntry, LedgerHead
 from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LEDGER_SCHEMA: Final = "_arrowload"
 
@@ -65,17 +68,11 @@ class SqlLedger:
 
     def exists(self) -> bool:
         """Whether the ledger is there, whole."""
-        found = self._session.execute(
-            f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {quote_literal(LEDGER_SCHEMA)}"
-            f" AND table_name IN ({', '.join(map(quote_literal, TABLES))})"
-        )
-        return int(found[0][0]) == len(TABLES)
+        return has_tables(self._session, TABLES)
 
     def create(self) -> None:
         """Make the ledger where it is not there."""
-        self._session.execute(f"CREATE SCHEMA IF NOT EXISTS {LEDGER_SCHEMA}")
-        for name, columns in TABLES.items():
-            self._session.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER_SCHEMA}.{name} ({columns})")
+        create_tables(self._session, TABLES)
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """The pipeline of that id or, when there is none, the one that loads the target for the recipe of that name."""
@@ -156,6 +153,12 @@ class SqlLedger:
         found = self._entries(f"pipeline_id = {_literal(pipeline_id)} AND load_id = {_literal(load_id)}")
         return found[0] if found else None
 
+    def entries(self, pipeline_id: str) -> list[LedgerEntry]:
+        """Every load of a pipeline, oldest first."""
+        if not self.exists():
+            return []
+        return self._entries(f"pipeline_id = {_literal(pipeline_id)} ORDER BY generation, seq")
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left: `row_hash` (fixed_size_binary(16)), `n` (int64)."""
         rows = self._session.fetch_arrow(
@@ -171,6 +174,22 @@ class SqlLedger:
     def _entries(self, condition: str) -> list[LedgerEntry]:
         rows = self._session.execute(f"SELECT {_ENTRY_VALUES} FROM {LEDGER_SCHEMA}.loads WHERE {condition}")
         return [_entry(dict(zip(LedgerEntry.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def has_tables(session: SqlSession, tables: Mapping[str, str]) -> bool:
+    """Whether all of `tables` are in the ledger's schema."""
+    found = session.execute(
+        f"SELECT count(*) FROM information_schema.tables WHERE table_schema = {quote_literal(LEDGER_SCHEMA)}"
+        f" AND table_name IN ({', '.join(map(quote_literal, tables))})"
+    )
+    return int(found[0][0]) == len(tables)
+
+
+def create_tables(session: SqlSession, tables: Mapping[str, str]) -> None:
+    """Make those of `tables`, name to columns, that are not in the ledger's schema yet."""
+    session.execute(f"CREATE SCHEMA IF NOT EXISTS {LEDGER_SCHEMA}")
+    for name, columns in tables.items():
+        session.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER_SCHEMA}.{name} ({columns})")
 
 
 def _entry(row: dict[str, Any]) -> LedgerEntry:

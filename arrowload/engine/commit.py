@@ -14,9 +14,10 @@ import uuid
 
 import msgspec
 
-from arrowload.connectors.base import LedgerEntry, LedgerHead
+from arrowload.connectors.base import LedgerEntry, LedgerHead, Sealed
 from arrowload.core.exceptions import (
     BusyError,
+    DataError,
     EngineError,
     OutcomeUnknownError,
     StateError,
@@ -172,8 +173,8 @@ def _conflict(run: Run, head: LedgerHead | None) -> StateError | None:
     return StateError(
         f"`{terms.recipe}` cannot go on: {why}",
         context={"recipe": terms.recipe, "state": [generation, seq], "ledger": list(last)},
-        hint="if the destination was restored or emptied, load it anew with --full-refresh;"
-        " to trust the ledger, remove the state file",
+        hint="if the destination was restored or emptied, `arrowload repair` with --trust ledger loads again what it"
+        " lacks; --full-refresh loads everything anew; `arrowload state diff` shows both sides",
     )
 
 
@@ -237,6 +238,9 @@ def _sealed(run: Run, event: SealedStage) -> tuple[Run, Effect]:
         raise EngineError("sealed before anything was staged")
     if sealed.rows_staged != tally.rows_staged:
         return _not_conserved(run, f"{tally.rows_staged} rows were handed over and {sealed.rows_staged} arrived")
+    shrunk = _shrunk(run.terms, sealed)
+    if shrunk is not None:
+        return run, Finish(status=None, error=shrunk)
     entry = LedgerEntry(
         pipeline_id=run.pipeline_id,
         generation=run.generation,
@@ -350,6 +354,27 @@ def _not_conserved(run: Run, why: str) -> tuple[Run, Effect]:
             hint="this is a defect of arrowload or of a plug-in; please report it",
         ),
     )
+
+
+def _shrunk(terms: Terms, sealed: Sealed) -> DataError | None:
+    """Why these rows must not take the place of those that are there, or None when they may."""
+    old, new = sealed.rows_replaced, sealed.rows_staged - sealed.rows_duplicate
+    context = {"recipe": terms.recipe, "rows_before": old, "rows_after": new}
+    if terms.write_mode != "replace" or new >= old:
+        return None
+    if not new and not terms.allow_empty:
+        return DataError(
+            f"the source of `{terms.recipe}` has no rows, and `{terms.target}` would lose all its {old}",
+            context={**context, "path": "$.destination.allow_empty"},
+            hint="nothing was changed; if that is right, set `allow_empty: true` in `destination`",
+        )
+    if new and new < old * (1 - terms.max_shrink):
+        return DataError(
+            f"`{terms.target}` would shrink from {old} rows to {new}, by more than {terms.max_shrink:.0%}",
+            context={**context, "path": "$.destination.max_shrink"},
+            hint="nothing was changed; if that is right, set a higher `max_shrink` in `destination`",
+        )
+    return None
 
 
 def _undecided(run: Run, cause: BaseException) -> OutcomeUnknownError:

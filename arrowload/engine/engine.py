@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arrowload._version import __version__
-from arrowload.connectors.base import SEEN_SCHEMA, Load
+from arrowload.connectors.base import SEEN_SCHEMA, Load, StateJoiningWriter
 from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
@@ -19,12 +19,15 @@ from arrowload.core.state_backend import Lease, LeasingStateBackend
 from arrowload.engine import commit, protocol
 from arrowload.engine.continuity import question, require_same_question
 from arrowload.engine.events import Committed, Recovered, Retrying, RunEvent, StepStarted, Warned, WindowPlanned
+from arrowload.engine.lease_keeper import LeaseKeeper
 from arrowload.engine.overlap import SeenRows
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
 from arrowload.engine.transfer import Counts, Transfer
+from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import Window
+from arrowload.state.document import JoiningStateBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from arrowload.engine.job import Job
     from arrowload.planning.capabilities import Split
     from arrowload.planning.plan import LoadPlan
+    from arrowload.state.document import DocumentStore
     from arrowload.transforms.pipeline import BoundPipeline
 
 
@@ -52,7 +56,8 @@ class Engine:
             raise EngineError(f"`{job.recipe.name}` has no destination to run into")
         self._job = job
         self._destination = job.destination
-        self._backend = job.state_backend()
+        self._backend = job.state_backend
+        self._keeper = LeaseKeeper(self._backend) if isinstance(self._backend, LeasingStateBackend) else None
         self._subscribers = subscribers
         self._reading = ExitStack()
         self._attempt = ExitStack()
@@ -63,6 +68,8 @@ class Engine:
         self._writer: LoadWriter | None = None
         self._seen: SeenRows | None = None
         self._lease: Lease | None = None
+        # Of the state that the load's own transaction stored.
+        self._joined: Lease | None = None
         self._remembered = State()
         self._counts = Counts()
         self._last_error: DataLoaderError | None = None
@@ -151,8 +158,9 @@ class Engine:
 
     def _acquire(self, effect: protocol.Acquire) -> protocol.Event:
         name = self._job.recipe.name
-        if isinstance(self._backend, LeasingStateBackend):
+        if isinstance(self._backend, LeasingStateBackend) and self._keeper is not None:
             self._lease = self._backend.acquire(name, self._owner, above=effect.above)
+            self._keeper.hold(self._lease)
         else:
             self._lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
         return protocol.Leased(self._lease, self._backend.load(name))
@@ -217,13 +225,25 @@ class Engine:
 
     def _finalize(self, effect: protocol.Finalize) -> protocol.Event:
         seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
-        self._writing().finalize(effect.entry, seen)
+        self._check_lease()
+        writer, backend = self._writing(), self._backend
+        if isinstance(writer, StateJoiningWriter) and isinstance(backend, JoiningStateBackend) and backend.joins:
+            after = State.from_json(effect.entry.state)
+
+            def store_state(store: DocumentStore) -> None:
+                if self._lease is not None:
+                    self._joined = backend.swap_within(store, self._lease, after)
+
+            writer.join_state(store_state)
+        writer.finalize(effect.entry, seen)
         return protocol.Finalized()
 
     def _read_back(self, effect: protocol.ReadBack) -> protocol.Event:
         return protocol.Found(self._destination.find(effect.pipeline_id, effect.load_id))
 
     def _save_state(self, effect: protocol.SaveState) -> protocol.Event:
+        if self._joined is not None:
+            return protocol.StateSaved(self._joined)
         if isinstance(self._backend, LeasingStateBackend):
             return protocol.StateSaved(self._backend.compare_and_swap(effect.lease, effect.state))
         self._backend.save(self._job.recipe.name, effect.state)
@@ -244,6 +264,7 @@ class Engine:
 
     def _terms(self) -> protocol.Terms:
         recipe, mode = self._job.recipe, self._job.write_mode
+        destination = recipe.destination or DestinationConfig(type="")
         return protocol.Terms(
             recipe=recipe.name,
             target=self._destination.target_name,
@@ -254,6 +275,8 @@ class Engine:
             repeats_harm=mode == "append" and recipe.source.incremental is None,
             has_ledger=self._destination.capabilities().transactional,
             max_attempts=recipe.runtime.retries.max_attempts,
+            allow_empty=destination.allow_empty,
+            max_shrink=destination.max_shrink,
         )
 
     def _transfer(self, snapshot: Snapshot, pipeline: BoundPipeline, schema: pa.Schema) -> Transfer:
@@ -312,6 +335,10 @@ class Engine:
             raise EngineError("a load was to be committed before it was staged")
         return self._writer
 
+    def _check_lease(self) -> None:
+        if self._keeper is not None:
+            self._keeper.check()
+
     def _abandon_attempt(self) -> None:
         """Drop what is staged and close the snapshot; does nothing after a commit."""
         try:
@@ -319,6 +346,7 @@ class Engine:
         finally:
             self._reading.close()
         self._snapshot = self._pipeline = self._writer = self._seen = None
+        self._joined = None
 
     def _clean_up(self) -> BaseException | None:
         """Give back everything; what fails in doing so does not change the outcome."""
@@ -331,6 +359,8 @@ class Engine:
         return failure
 
     def _release(self) -> None:
+        if self._keeper is not None:
+            self._keeper.stop()
         if self._lease is not None and isinstance(self._backend, LeasingStateBackend):
             failpoint("release.before")
             self._backend.release(self._lease)
@@ -344,6 +374,7 @@ class Engine:
 
     def _batch_moved(self, event: RunEvent) -> None:
         failpoint("stage.batch")
+        self._check_lease()
         self._emit(event)
 
     def _announce(self, run: commit.Run, event: protocol.Event) -> None:

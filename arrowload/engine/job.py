@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -64,15 +65,18 @@ class Job:
             return "replace"
         return self.recipe.destination.write_mode
 
+    @cached_property
     def state_backend(self) -> Any:
         """The state backend that the recipe names."""
-        return state_backends.create(self.recipe.state.type, self.recipe.state, self.recipe.root)
+        config = self.recipe.state
+        place = {"destination": self.destination} if config.takes_destination else {}
+        return state_backends.create(config.type, config, self.recipe.root, **place)
 
     def state(self) -> State:
         """What the next run will start from, as far as can be told without changing anything."""
         if self.recipe.destination is None:
             return State()
-        stored: State = self.state_backend().load(self.recipe.name)
+        stored: State = self.state_backend.load(self.recipe.name)
         if self.write_mode == "replace":
             return State(metadata=stored.metadata)
         return stored
@@ -158,6 +162,8 @@ class Job:
     def close(self) -> None:
         """Give back connections and files."""
         self.source.close()
+        if "state_backend" in self.__dict__ and hasattr(self.state_backend, "close"):
+            self.state_backend.close()
         if self.destination is not None:
             self.destination.close()
 

@@ -27,6 +27,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         repeats_harm: A second load of the same rows would double them: append without a cursor.
         has_ledger: False for a plug-in destination with only `write_batch`.
         max_attempts: Tries in all.
+        allow_empty: A replace may leave no rows where there were some.
+        max_shrink: The share of its rows that a target may lose by a replace.
     """
 
     recipe: str
@@ -38,6 +40,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     repeats_harm: bool
     has_ledger: bool
     max_attempts: int
+    allow_empty: bool = False
+    max_shrink: float = 1.0
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,9 @@ from arrowload.models.transform_config import PluginStepConfig, StepConfig, Tran
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A database for state is written as a destination is, and its table is always this.
+_STATE_DATABASE: Final[Path] = ("state", "database")
+_STATE_TABLE: Final = "_arrowload.state"
 _FIELDS: Final = tuple(name for name in Recipe.__struct_fields__ if name != "root")
 
 
@@ -87,7 +90,9 @@ class Decoder:
             # All secrets before the first value is decoded, whose error message might quote one.
             for path in secret_paths(section.struct, section.value):
                 register_parts(_get(section.value, path))
-        made = {section.path: self._convert(section) for section in sections}
+        made: dict[Path, Any] = {}
+        for section in sections:
+            made[section.path] = self._convert(section, made)
         steps = self._document.get("transform", {}).get("steps", ())
         recipe = Recipe(
             name=str(self._document["name"]),
@@ -126,7 +131,10 @@ class Decoder:
             yield self._typed("destination", ("destination",))
         runtime = self._mapping(("runtime",), self._document.get("runtime", LocatedDict()))
         yield Section(("runtime",), runtime, RuntimeConfig, plugin=False)
-        yield self._typed("state", ("state",))
+        state = self._typed("state", ("state",))
+        if isinstance(state.value.get("database"), LocatedDict) and "database" in state.struct.__struct_fields__:
+            yield self._typed("destination", _STATE_DATABASE)
+        yield state
 
     def _mapping(self, path: Path, value: Any) -> LocatedDict:
         if isinstance(value, LocatedDict):
@@ -137,7 +145,7 @@ class Decoder:
         raise self._error(path, "expected a mapping", hint)
 
     def _typed(self, kind: str, path: Path) -> Section:
-        value = self._mapping(path, self._at(path) if path != ("state",) else self._state())
+        value = self._mapping(path, self._given(path))
         if "type" not in value:
             known = ", ".join(_KINDS[kind].registry.names())
             raise self._error(path, "missing required field `type`", f"known are: {known}", at_key=True)
@@ -152,6 +160,22 @@ class Decoder:
             problem = f"the config of `{one_line(name)}` is no {_KINDS[kind].base.__name__}"
             raise self._error((*path, "type"), problem, "derive the plug-in's Struct from it")
         return Section(path, value, config or _KINDS[kind].plugin, plugin=config is None)
+
+    def _given(self, path: Path) -> Any:
+        if path == ("state",):
+            return self._state()
+        if path == _STATE_DATABASE:
+            return self._state_database()
+        return self._at(path)
+
+    def _state_database(self) -> LocatedDict:
+        """The section as a destination has it, which has a table."""
+        given = self._at(_STATE_DATABASE)
+        database = LocatedDict(given.origin)
+        database.put("table", _STATE_TABLE, given.origin, given.origin)
+        for key, item in given.items():
+            database.take(given, key, item)
+        return database
 
     def _state(self) -> Any:
         if "state" in self._document and not isinstance(self._document["state"], LocatedDict):
@@ -171,9 +195,11 @@ class Decoder:
 
     # ------------------------------------------------------------ decoding
 
-    def _convert(self, section: Section) -> Any:
+    def _convert(self, section: Section, made: dict[Path, Any]) -> Any:
         secrets = secret_paths(section.struct, section.value)
         value = plain(section.value, keep=secrets)
+        if section.path == ("state",) and _STATE_DATABASE in made:
+            value["database"] = made[_STATE_DATABASE]
         if section.plugin:
             known = _KINDS["steps" if section.path[0] == "transform" else str(section.path[0])].base.__struct_fields__
             options = {key: value.pop(key) for key in list(value) if key not in known}

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from arrowload.core.typing import WriteMode
+from arrowload.models.units import Share
 
 
 class DestinationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +19,12 @@ class DestinationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         msgspec.Meta(description="append: add the rows. replace: put them in the place of all. merge: by merge_keys."),
     ] = "append"
     merge_keys: Annotated[tuple[str, ...], msgspec.Meta(description="Output columns that identify a row.")] = ()
+    allow_empty: Annotated[
+        bool, msgspec.Meta(description="No rows may take the place of those that are there; else that is refused.")
+    ] = False
+    max_shrink: Annotated[
+        Share, msgspec.Meta(description="The share of its rows that a target may lose by being replaced.")
+    ] = Share(0.5)
 
 
 class PluginDestinationConfig(DestinationConfig, frozen=True, kw_only=True):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 
 class StateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Keys that every state backend understands."""
+    """Keys that every state backend understands.
+
+    Attributes:
+        takes_destination: The factory wants the recipe's destination too, as `destination`.
+    """
+
+    takes_destination: ClassVar[bool] = False
 
     type: str = "local"
 

@@ -51,6 +51,22 @@ class Duration(dt.timedelta):
         return cls(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
 
 
+class Share(float):
+    """A part of a whole, from 0 to 1; a recipe writes `50%` or `0.5`."""
+
+    @classmethod
+    def parse(cls, value: object) -> Share:
+        """Raises ValueError when `value` is no share."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", str(value).strip())
+        share = float(match[1]) / (100 if match[2] else 1) if match is not None else -1.0
+        if isinstance(value, bool) or not 0 <= share <= 1:
+            raise ValueError(f"`{value}` is not a share; write one as 50% or 0.5")
+        return cls(share)
+
+    def __str__(self) -> str:
+        return f"{self * 100:g}%"
+
+
 class ResourcePath(str):
     """Where files are: a path or an fsspec URL; a relative path starts from the folder of the recipe."""
 

@@ -1,27 +1,30 @@
-"""State as one JSON file a recipe, guarded by a lock on a file beside it."""
+"""State as one JSON file a recipe; whoever runs it holds a lock on a file beside it."""
 
 from __future__ import annotations
 
-import datetime as dt
 import fcntl
+import hashlib
 import os
-import uuid
-import zlib
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from arrowload.core.exceptions import BusyError, StateError
+from arrowload.core.exceptions import BusyError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.registry import state_backends
-from arrowload.core.state import State
-from arrowload.core.state_backend import Lease
+from arrowload.io.files import sync_folder, write_file
 from arrowload.models.state_config import StateConfig
 from arrowload.models.units import ResourcePath  # noqa: TC001 - msgspec resolves field types when the program runs
+from arrowload.state.document import VERSIONS_KEPT, DocumentStateBackend, Stored, held_by_another
 
-_FORMAT: Final = 1
-_VERSIONS_KEPT: Final = 5
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arrowload.core.state_backend import Lease
+    from arrowload.state.document import Document, LeaseRecord
 
 
 class LocalStateConfig(StateConfig, frozen=True, kw_only=True):
@@ -30,49 +33,88 @@ class LocalStateConfig(StateConfig, frozen=True, kw_only=True):
     path: Annotated[ResourcePath | None, msgspec.Meta(description="Folder; .arrowload/state beside the recipe.")] = None
 
 
-class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """What a state file holds; `crc32` is over the JSON of the state, `home` is as in `Lease`."""
+class LocalStore:
+    """Files `<recipe>.json` in one folder; older versions are kept under `history`.
 
-    format: int = _FORMAT
-    version: int = 0
-    epoch: int = 0
-    home: str = ""
-    crc32: int = 0
-    state: msgspec.Raw = msgspec.Raw(b"{}")
+    Args:
+        folder: Made when the first state is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def location(self, name: str) -> str:
+        """The path of the file."""
+        return str(self._path(name))
+
+    def read(self, name: str, *, for_update: bool = False) -> Stored | None:
+        """See `DocumentStore.read`; a file has no token of its own, so its content makes one."""
+        try:
+            with self._path(name).open("rb") as file:
+                data, modified = file.read(), os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return None
+        return Stored(data, hashlib.sha256(data).hexdigest(), max(0.0, time.time() - modified))
+
+    def write(self, name: str, data: bytes, *, over: str | None) -> bool:
+        """Compare and replace, with the folder locked for as long as that takes."""
+        path = self._path(name)
+        temporary = path.with_suffix(".json.new")
+        with self._folder_locked():
+            there = self.read(name)
+            if (there.token if there is not None else None) != over:
+                return False
+            write_file(temporary, data)
+            failpoint("state.temporary")
+            temporary.replace(path)
+            failpoint("state.renamed")
+            sync_folder(self._folder)
+        return True
+
+    def keep(self, name: str, version: int, data: bytes) -> None:
+        """A file of its own under `history`."""
+        history = self._folder / "history"
+        history.mkdir(exist_ok=True)
+        kept = history / f"{name}.{version:08d}.json"
+        if not kept.exists():
+            temporary = kept.with_suffix(".new")
+            temporary.write_bytes(data)
+            temporary.replace(kept)
+        for old in self._kept_files(name)[:-VERSIONS_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def kept(self, name: str) -> dict[int, bytes]:
+        """See `DocumentStore.kept`."""
+        return {int(path.name.split(".")[-2]): path.read_bytes() for path in self._kept_files(name)}
+
+    def _kept_files(self, name: str) -> list[Path]:
+        return sorted((self._folder / "history").glob(f"{name}.????????.json"))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    @contextmanager
+    def _folder_locked(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
 
-class LocalStateBackend:
-    """Files `<recipe>.json` in one folder; the five last versions are kept under `history`.
+class LocalStateBackend(DocumentStateBackend):
+    """State in files; a lease is a lock, which the system frees when its holder ends, however it ends.
 
     Args:
         folder: Made when the first state is stored.
     """
 
     def __init__(self, folder: str | Path) -> None:
+        super().__init__(LocalStore(Path(folder)))
         self._folder = Path(folder)
         self._locks: dict[str, int] = {}
-
-    def load(self, recipe_name: str) -> State:
-        """The last state saved; an empty one when there is none.
-
-        Raises:
-            StateError: The file cannot be read, fails its checksum, or is of a newer format.
-        """
-        return State.from_json(bytes(self._read(recipe_name).state))
-
-    def facts(self, recipe_name: str) -> dict[str, Any]:
-        """What is known beside the state, for people: `path`, `version`, `epoch`.
-
-        Raises:
-            StateError: As `load`.
-        """
-        stored = self._read(recipe_name)
-        return {"path": str(self._path(recipe_name)), "version": stored.version, "epoch": stored.epoch}
-
-    def save(self, recipe_name: str, state: State) -> None:
-        """Store `state`, whatever was there before."""
-        current = self._read(recipe_name)
-        self._write(recipe_name, _next(current, state, epoch=current.epoch))
 
     def acquire(self, recipe_name: str, owner: str, *, above: int) -> Lease:
         """Lock the recipe until `release`, or until this process ends; its holder may call again for a higher epoch.
@@ -81,130 +123,65 @@ class LocalStateBackend:
             BusyError: Another process holds the lock.
         """
         if recipe_name in self._locks:
-            return self._raise_epoch(recipe_name, owner, above)
-        self._locks[recipe_name] = self._lock(recipe_name, owner)
+            return super().acquire(recipe_name, owner, above=above)
+        self._locks[recipe_name] = self._lock_file(recipe_name)
         try:
-            return self._raise_epoch(recipe_name, owner, above)
+            return super().acquire(recipe_name, owner, above=above)
         except BaseException:
-            self._unlock(recipe_name)
+            os.close(self._locks.pop(recipe_name))
             raise
-
-    def compare_and_swap(self, lease: Lease, state: State) -> Lease:
-        """Store `state` if the stored version and epoch are the lease's.
-
-        Raises:
-            BusyError: They are not.
-        """
-        current = self._read(lease.recipe)
-        if (current.version, current.epoch) != (lease.version, lease.epoch):
-            raise BusyError(
-                f"the state of `{lease.recipe}` was changed by someone else: version {current.version}, epoch"
-                f" {current.epoch}, where {lease.version} and {lease.epoch} were expected",
-                context={"recipe": lease.recipe},
-                hint="run again; the ledger in the destination decides",
-            )
-        self._write(lease.recipe, _next(current, state, epoch=lease.epoch))
-        return msgspec.structs.replace(lease, version=lease.version + 1)
 
     def release(self, lease: Lease) -> None:
         """Unlock the recipe."""
-        self._unlock(lease.recipe)
+        if lease.recipe in self._locks:
+            try:
+                super().release(lease)
+            finally:
+                os.close(self._locks.pop(lease.recipe))
 
-    def _raise_epoch(self, recipe_name: str, owner: str, above: int) -> Lease:
-        current = self._read(recipe_name)
-        home = current.home or uuid.uuid4().hex
-        taken = msgspec.structs.replace(current, epoch=max(current.epoch, above) + 1, home=home)
-        self._write(recipe_name, taken)
-        return Lease(recipe=recipe_name, owner=owner, epoch=taken.epoch, version=taken.version, home=home)
+    def unlock(self, recipe_name: str) -> str | None:
+        """See `DocumentStateBackend.unlock`; the next run locks a file of its own."""
+        had = super().unlock(recipe_name)
+        self._lock_path(recipe_name).unlink(missing_ok=True)
+        return had
 
-    def _unlock(self, recipe_name: str) -> None:
-        lock = self._locks.pop(recipe_name, None)
-        if lock is not None:
-            os.ftruncate(lock, 0)
-            os.close(lock)
+    def _held_by(self, recipe_name: str, document: Document, stored: Stored | None) -> LeaseRecord | None:
+        if recipe_name in self._locks or document.lease is None:
+            return None
+        return document.lease if self._is_locked(recipe_name) else None
 
-    def _lock(self, recipe_name: str, owner: str) -> int:
+    def _lock_file(self, recipe_name: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._folder / f"{recipe_name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = os.open(self._lock_path(recipe_name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            holder = os.pread(lock, 4096, 0).decode(errors="replace") or "a run that has just started"
             os.close(lock)
+            held = self._read(recipe_name)[0].lease
+            if held is not None:
+                raise held_by_another(recipe_name, held) from exc
             raise BusyError(
-                f"`{recipe_name}` is being run by {holder}",
-                context={"recipe": recipe_name, "holder": holder},
+                f"`{recipe_name}` is being run by a run that has just started",
+                context={"recipe": recipe_name},
                 hint="wait until it has ended",
             ) from exc
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{owner} since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
         return lock
 
-    def _path(self, recipe_name: str) -> Path:
-        return self._folder / f"{recipe_name}.json"
-
-    def _read(self, recipe_name: str) -> _Document:
-        path = self._path(recipe_name)
+    def _is_locked(self, recipe_name: str) -> bool:
         try:
-            document = msgspec.json.decode(path.read_bytes(), type=_Document)
+            lock = os.open(self._lock_path(recipe_name), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return _Document(crc32=zlib.crc32(b"{}"))
-        except msgspec.MsgspecError as exc:
-            raise _unreadable(path, str(exc)) from exc
-        if document.format > _FORMAT:
-            raise _unreadable(path, f"format {document.format} is of a newer arrowload")
-        if zlib.crc32(bytes(document.state)) != document.crc32:
-            raise _unreadable(path, "its checksum does not match")
-        return document
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
-    def _write(self, recipe_name: str, document: _Document) -> None:
-        path = self._path(recipe_name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._keep_version(recipe_name, path)
-        temporary = path.with_suffix(".json.new")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(document))
-            file.flush()
-            os.fsync(file.fileno())
-        failpoint("state.temporary")
-        temporary.replace(path)
-        failpoint("state.renamed")
-        _sync_folder(path.parent)
-
-    def _keep_version(self, recipe_name: str, path: Path) -> None:
-        if not path.exists():
-            return
-        history = self._folder / "history"
-        history.mkdir(exist_ok=True)
-        version = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])["version"]
-        kept = history / f"{recipe_name}.{version:08d}.json"
-        if not kept.exists():
-            os.link(path, kept)
-        for old in sorted(history.glob(f"{recipe_name}.????????.json"))[:-_VERSIONS_KEPT]:
-            old.unlink()
-
-
-def _next(current: _Document, state: State, *, epoch: int) -> _Document:
-    encoded = state.to_json()
-    return msgspec.structs.replace(
-        current, version=current.version + 1, epoch=epoch, crc32=zlib.crc32(encoded), state=msgspec.Raw(encoded)
-    )
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unreadable(path: Path, why: str) -> StateError:
-    return StateError(
-        f"the state file `{path}` cannot be used: {why}",
-        context={"path": str(path)},
-        hint="remove it; the next run rebuilds it from the ledger in the destination",
-    )
+    def _lock_path(self, recipe_name: str) -> Path:
+        return self._folder / f"{recipe_name}.lock"
 
 
 @state_backends.register("local", config=LocalStateConfig)

@@ -327,6 +327,56 @@ class DestinationConformance:
         assert sealed.rows_staged == 5
         assert sorted_rows(read_back(ROWS.schema)) == sorted_rows(ROWS.slice(0, 5).to_pylist())
 
+    def test_an_amendment_changes_the_ledger_alone(self, pipeline: Pipeline, read_back: ReadBack) -> None:
+        """It is the newest entry; the rows, their columns and the hashes for the next load are as they were."""
+        pipeline.load(ROWS, "append", seen=SEEN)
+        pipeline.fence()
+        amended = pipeline.amendment(state='{"metadata":{"amended":true}}')
+        pipeline.destination.amend(amended, None)
+        pipeline.close()
+
+        head = pipeline.destination.head("orders", pipeline.pipeline_id)
+        entries = pipeline.destination.entries(pipeline.pipeline_id)
+        assert head is not None
+        assert head.last == amended
+        assert [entry.seq for entry in entries] == [1, 2]
+        assert entries[-1] == amended
+        seen = pipeline.destination.seen(pipeline.pipeline_id)
+        assert sorted_rows(seen.to_pylist()) == sorted_rows(SEEN.to_pylist())
+        pipeline.close()
+        assert sorted_rows(read_back(ROWS.schema)) == sorted_rows(ROWS.to_pylist())
+        pipeline.load(ROWS, "append")
+        assert len(read_back(ROWS.schema)) == 2 * ROWS.num_rows
+
+    def test_an_amendment_may_bring_hashes(self, pipeline: Pipeline) -> None:
+        """In the place of those that the last load left; also where nothing was loaded yet."""
+        for left in (SEEN, OTHER_SEEN):
+            pipeline.fence()
+            pipeline.destination.amend(pipeline.amendment(), left)
+            pipeline.close()
+
+            found = pipeline.destination.seen(pipeline.pipeline_id)
+            assert sorted_rows(found.to_pylist()) == sorted_rows(left.to_pylist())
+            pipeline.close()
+
+    def test_a_run_that_was_overtaken_amends_nothing(self, pipeline: Pipeline, rival: Pipeline) -> None:
+        """The fence holds for it as for a load."""
+        pipeline.load(ROWS, "append")
+        pipeline.fence()
+        amended = pipeline.amendment()
+        rival.epoch = pipeline.epoch
+        pipeline.close()
+        rival.fence()
+        with pytest.raises(BusyError):
+            rival.destination.amend(amended, OTHER_SEEN)
+
+        assert [entry.seq for entry in rival.destination.entries(pipeline.pipeline_id)] == [1]
+
+    def test_a_place_that_is_empty_has_no_entries(self, pipeline: Pipeline) -> None:
+        """And is not made by being asked."""
+        assert list(pipeline.destination.entries(pipeline.pipeline_id)) == []
+        assert pipeline.destination.head("orders", None) is None
+
     def test_seen_is_what_the_last_load_left(self, pipeline: Pipeline) -> None:
         """None leaves what is there, any other table takes its place, one without rows too."""
         found = []
@@ -410,6 +460,20 @@ class DestinationConformance:
             found.append((sorted_rows(read_back(ROWS.schema)), sorted_rows(rows.to_pylist())))
 
         assert all(there == loaded for there, loaded in found)
+
+    @pytest.mark.parametrize("keys", [(), ("id",)], ids=["without keys", "with keys"])
+    def test_replace_says_how_many_rows_are_replaced(self, pipeline: Pipeline, keys: tuple[str, ...]) -> None:
+        """So that a load that would empty the target can be refused; nothing else says so."""
+        self._needs("replace")
+        if keys:
+            self._needs("merge")
+        replaced = []
+        for rows in (ROWS, ROWS.slice(0, 3), ROWS.slice(0, 0)):
+            replaced.append(pipeline.load(rows, "replace", keys).rows_replaced)
+        appended = pipeline.load(ROWS, "append")
+
+        assert replaced == [0, ROWS.num_rows, 3]
+        assert appended.rows_replaced == 0
 
     def test_replace_may_change_the_types(self, pipeline: Pipeline, read_back: ReadBack) -> None:
         """Types that the target has do not bind."""

@@ -111,6 +111,22 @@ class Pipeline:
         staged.writer.finalize(self.entry(staged.load, **{**counts, **changes}), seen)
         return sealed
 
+    def amendment(self, **changes: Any) -> LedgerEntry:
+        """The entry of a load of no rows."""
+        self.seq += 1
+        load = Load(
+            load_id=f"{self.pipeline_id[:8]}-{self.seq}",
+            pipeline_id=self.pipeline_id,
+            recipe=self.recipe,
+            generation=1,
+            seq=self.seq,
+            epoch=self.epoch,
+            write_mode="append",
+            merge_keys=(),
+            schema=pa.schema([]),
+        )
+        return self.entry(load, **changes)
+
     def entry(self, load: Load, **changes: Any) -> LedgerEntry:
         """The ledger entry of `load`, with texts that a careless statement would take for its own."""
         fields: dict[str, Any] = {

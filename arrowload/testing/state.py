@@ -16,10 +16,10 @@ from arrowload.core.state import CursorValue, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arrowload.core.state_backend import Lease, LeasingStateBackend
+    from arrowload.core.state_backend import Lease, LeasingStateBackend, OperableStateBackend
 
-_THREADS = 4
-_ROUNDS = 15
+_THREADS = 8
+_ROUNDS = 25
 
 # Every kind of value that a state holds, where JSON alone would change it.
 FULL_STATE = State(
@@ -52,10 +52,12 @@ class StateBackendConformance:
     A subclass gives the fixtures `make_backend` and, for a backend with leases, `acquire_and_die`.
 
     Attributes:
-        supports_leases: It has `acquire`, `compare_and_swap` and `release`.
+        supports_leases: It has `acquire`, `renew`, `compare_and_swap` and `release`.
+        supports_history: It has, besides, `facts`, `history` and `unlock`.
     """
 
     supports_leases: ClassVar[bool] = True
+    supports_history: ClassVar[bool] = True
 
     @pytest.fixture
     def make_backend(self) -> Callable[[], LeasingStateBackend]:
@@ -218,9 +220,9 @@ class StateBackendConformance:
 
         def take_part(number: int) -> None:
             try:
+                backend = make_backend()
                 for _ in range(_ROUNDS):
-                    backend = make_backend()
-                    barrier.wait(30)
+                    barrier.wait(60)
                     lease = None
                     try:
                         lease = backend.acquire("orders", f"thread {number}", above=0)
@@ -231,7 +233,7 @@ class StateBackendConformance:
                         won.append(lease)
                     except BusyError:
                         pass
-                    barrier.wait(30)
+                    barrier.wait(60)
                     if lease is not None:
                         inside.remove(number)
                         backend.release(lease)
@@ -249,6 +251,90 @@ class StateBackendConformance:
         assert len(won) == _ROUNDS
         assert make_backend().load("orders").metadata == {"count": _ROUNDS}
         assert [lease.epoch for lease in won] == sorted({lease.epoch for lease in won})
+
+    def test_people_can_see_who_has_the_lease(self, make_backend: Callable[[], OperableStateBackend]) -> None:
+        """And since when; nobody has it before, nor after."""
+        self._needs_history()
+        backend, looking = make_backend(), make_backend()
+        before = looking.facts("orders")
+        lease = backend.acquire("orders", "host-1 pid 7", above=0)
+        during = looking.facts("orders")
+        backend.release(backend.compare_and_swap(lease, FULL_STATE))
+        after = looking.facts("orders")
+
+        assert (before["version"], before["epoch"], before["lease"]) == (0, 0, None)
+        assert during["lease"]["owner"] == "host-1 pid 7"
+        assert abs(dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(during["lease"]["since"])).total_seconds() < 60
+        assert (after["version"], after["epoch"], after["lease"]) == (1, lease.epoch, None)
+
+    def test_the_dead_hold_no_lease(
+        self,
+        make_backend: Callable[[], OperableStateBackend],
+        acquire_and_die: Callable[[str, str], None],
+    ) -> None:
+        """Of a process of this machine it is known that it has ended: nobody waits for it."""
+        self._needs_history()
+        make_backend().save("orders", FULL_STATE)
+        acquire_and_die("orders", "a run that dies")
+
+        assert make_backend().facts("orders")["lease"] is None
+        backend = make_backend()
+        backend.release(backend.acquire("orders", "the next", above=0))
+
+    def test_a_lease_is_renewed_by_its_holder_alone(self, make_backend: Callable[[], OperableStateBackend]) -> None:
+        """Renewing changes nothing else; who was taken over is told."""
+        self._needs_history()
+        holder, rival = make_backend(), make_backend()
+        lease = holder.acquire("orders", "holder", above=0)
+        for _ in range(3):
+            holder.renew(lease)
+        stored = holder.compare_and_swap(lease, FULL_STATE)
+        taken_from = rival.unlock("orders")
+        with pytest.raises(BusyError):
+            holder.renew(stored)
+        taken = rival.acquire("orders", "rival", above=0)
+        with pytest.raises(BusyError):
+            holder.renew(stored)
+        with pytest.raises(BusyError):
+            holder.compare_and_swap(stored, State())
+        holder.release(stored)
+
+        assert taken_from == "holder"
+        assert rival.facts("orders")["lease"]["owner"] == "rival"
+        rival.renew(taken)
+        assert rival.load("orders") == FULL_STATE
+
+    def test_unlocking_what_nobody_holds_changes_nothing(
+        self, make_backend: Callable[[], OperableStateBackend]
+    ) -> None:
+        """Neither an unknown recipe nor one whose lease was given back."""
+        self._needs_history()
+        backend = make_backend()
+        assert backend.unlock("orders") is None
+        backend.release(backend.acquire("orders", "me", above=0))
+
+        assert backend.unlock("orders") is None
+        assert backend.facts("orders")["epoch"] == 1
+
+    def test_the_last_versions_are_kept(self, make_backend: Callable[[], OperableStateBackend]) -> None:
+        """The present one and five before it, newest first; leases and renewals are no versions."""
+        self._needs_history()
+        backend = make_backend()
+        assert backend.history("orders") == []
+        lease = backend.acquire("orders", "me", above=0)
+        for n in range(1, 9):
+            backend.renew(lease)
+            lease = backend.compare_and_swap(lease, State(metadata={"n": n}))
+        backend.release(lease)
+
+        kept = make_backend().history("orders")
+        assert [(each.version, each.state.metadata["n"]) for each in kept] == [(n, n) for n in (8, 7, 6, 5, 4, 3)]
+        assert {each.epoch for each in kept} == {lease.epoch}
+        assert make_backend().history("other") == []
+
+    def _needs_history(self) -> None:
+        if not self.supports_history:
+            pytest.skip("the backend declares that people cannot look into it")
 
     def _needs_leases(self) -> None:
         if not self.supports_leases:

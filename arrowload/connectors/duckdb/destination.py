@@ -8,6 +8,7 @@ from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.duckdb.ledger import DuckDBLedger
 from arrowload.connectors.duckdb.merge import may_replace_rows
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
+from arrowload.connectors.duckdb.state import DuckDBStateStore
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
 from arrowload.core.exceptions import EngineError
@@ -42,6 +43,8 @@ class DuckDBDestination:
         # The file was made by this load and is ours alone. To ask DuckDB for a table that is not there takes as long as
         # all else that a small load asks of it: it looks for similar names, and makes every system view for that.
         self._is_new = False
+        # Whoever has a file open for writing has it alone.
+        self.state_is_exclusive = True
 
     def limit_memory(self, max_bytes: int) -> None:
         """Have DuckDB's own buffers stay below `max_bytes`."""
@@ -95,6 +98,16 @@ class DuckDBDestination:
         self._session.reconnect()
         return self._ledger.find(pipeline_id, load_id)
 
+    def entries(self, pipeline_id: str) -> list[LedgerEntry]:
+        """See `TransactionalDestination.entries`."""
+        return [] if self._session.is_absent else self._ledger.entries(pipeline_id)
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """See `TransactionalDestination.amend`."""
+        with self._session.transaction():
+            self._ledger.insert(entry, seen)
+            self._ledger.check_fence(entry)
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left for the next."""
         return self._ledger.seen(pipeline_id) if self._ledger.exists() else SEEN_SCHEMA.empty_table()
@@ -103,7 +116,11 @@ class DuckDBDestination:
         """Open the transaction of a load."""
         facts = self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys)
         self._is_new = False
-        return DuckDBLoadWriter(self._session, self._ledger, self._table, load, facts.ddl)
+        return DuckDBLoadWriter(self._session, self._ledger, self._table, load, facts)
+
+    def state_store(self) -> DuckDBStateStore:
+        """See `StateKeeper.state_store`."""
+        return DuckDBStateStore(self._session)
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Nothing is left behind: what is staged lives and dies with the transaction."""

@@ -16,18 +16,21 @@ from arrowload.connectors.duckdb.merge import (
 )
 from arrowload.connectors.duckdb.types import column_types
 from arrowload.connectors.sql_merge import count_keys
+from arrowload.connectors.sql_state import SqlStateStore
 from arrowload.core.exceptions import OutcomeUnknownError
 from arrowload.core.failpoint import failpoint
 from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
     from arrowload.connectors.duckdb.session import DuckDBSession
     from arrowload.connectors.sql_ledger import SqlLedger
     from arrowload.core.typing import WriteMode
+    from arrowload.planning.capabilities import TargetFacts
+    from arrowload.state.document import DocumentStore
 
 
 class DuckDBLoadWriter:
@@ -40,11 +43,11 @@ class DuckDBLoadWriter:
         ledger: On the same session.
         table: The target.
         load: What is loaded.
-        ddl: The statements that make or alter the target.
+        facts: What was found out about the target.
     """
 
     def __init__(
-        self, session: DuckDBSession, ledger: SqlLedger, table: TableName, load: Load, ddl: tuple[str, ...]
+        self, session: DuckDBSession, ledger: SqlLedger, table: TableName, load: Load, facts: TargetFacts
     ) -> None:
         self._session = session
         self._ledger = ledger
@@ -52,8 +55,10 @@ class DuckDBLoadWriter:
         self._load = load
         self._rows = 0
         self._open = True
+        self._store_state: Callable[[DocumentStore], None] | None = None
         self._session.execute("BEGIN TRANSACTION")
-        self._run(ddl)
+        self._run(facts.ddl)
+        self._replaces = facts.exists and load.write_mode == "replace"
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Insert the rows of `stream` into the target, or into staging."""
@@ -68,20 +73,30 @@ class DuckDBLoadWriter:
 
     def seal(self) -> Sealed:
         """Count the rows, and with merge keys those that lose to another with the same key, which are dropped here."""
+        replaced = self._count(self._table.sql()) if self._replaces else 0
         if not self._load.merge_keys:
-            return Sealed(rows_staged=self._rows)
+            return Sealed(rows_staged=self._rows, rows_replaced=replaced)
         # Ranking costs twice as much as counting, and mostly no key repeats.
         keys = [quote_identifier(key) for key in self._load.merge_keys]
         kept = int(self._session.execute(count_keys(MERGE_STAGING, keys))[0][0])
         if kept < self._rows:
             self._session.execute(drop_losers(self._load.merge_keys, has_cursor=self._load.has_cursor))
-        return Sealed(rows_staged=self._rows, rows_duplicate=self._rows - kept)
+        return Sealed(rows_staged=self._rows, rows_duplicate=self._rows - kept, rows_replaced=replaced)
+
+    def _count(self, table: str) -> int:
+        return int(self._session.execute(f"SELECT count(*) FROM {table}")[0][0])
+
+    def join_state(self, store_state: Callable[[DocumentStore], None]) -> None:
+        """See `StateJoiningWriter.join_state`."""
+        self._store_state = store_state
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
         self._run(self._applying())
         failpoint("finalize.applied")
         self._ledger.insert(entry, seen)
+        if self._store_state is not None:
+            self._store_state(SqlStateStore.within(self._session, f"duckdb {self._session.path}"))
         failpoint("finalize.ledger")
         self._ledger.check_fence(entry)
         failpoint("finalize.fenced")

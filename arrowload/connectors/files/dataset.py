@@ -25,13 +25,17 @@ import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.base import SEEN_SCHEMA
-from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord
+from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord, encode_schema
 from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.core.failpoint import failpoint
 from arrowload.io.files import ARROWLOAD_FOLDER, make_folder, sync_folder, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from arrowload.connectors.base import LedgerEntry
+    from arrowload.connectors.files.log import Record
 
 _FOLDERS: Final = ("log", "staging", "seen")
 
@@ -61,16 +65,35 @@ class Dataset:
             BusyError: The epoch installed is not lower.
         """
         self.create()
-        temporary = self.staging / staging_name(record.pipeline_id, record.epoch, "fence")
+        name = staging_name(record.pipeline_id, record.epoch, "fence")
+        self._append(record, name, lambda: self._refuse_newer(record))
+        self.roll_forward()
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """Commit a load without parts to the log.
+
+        Raises:
+            BusyError: Another epoch is installed than that of `entry`.
+        """
+        columns = self.log.refresh().schema() or pa.schema([])
+        name = staging_name(entry.pipeline_id, entry.epoch, "amended")
+        seen_name = f"{staging_name(entry.pipeline_id, entry.epoch, entry.load_id)}.arrow" if seen is not None else None
+        if seen_name is not None:
+            self.write_seen(seen_name, seen)
+        record = LoadRecord(entry=entry, files=(), staging="", schema=encode_schema(columns), seen=seen_name)
+        self._append(record, name, lambda: self.check_fence(entry.pipeline_id, entry.epoch))
+
+    def _append(self, record: Record, name: str, check: Callable[[], None]) -> None:
+        """Commit `record` to the log, unless `check` raises for what is in the log before it."""
+        temporary = self.staging / name
         write_file(temporary, msgspec.json.encode(record))
         try:
-            self._refuse_newer(record)
+            check()
             while not self.log.append(temporary):
-                self._refuse_newer(record)
+                check()
         finally:
             temporary.unlink(missing_ok=True)
         self.log.sync()
-        self.roll_forward()
 
     def _refuse_newer(self, record: FenceRecord) -> None:
         installed = self.log.refresh().fence(record.pipeline_id)

@@ -134,6 +134,16 @@ class FileDestination:
         """The entry of one load, as the log on the disk has it now."""
         return self._dataset.log.refresh().find(pipeline_id, load_id)
 
+    def entries(self, pipeline_id: str) -> list[LedgerEntry]:
+        """See `TransactionalDestination.entries`."""
+        loads = self._dataset.log.refresh().loads
+        return [load.entry for load in loads if load.entry.pipeline_id == pipeline_id]
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """See `TransactionalDestination.amend`."""
+        with os_errors(self._folder):
+            self._dataset.amend(entry, seen)
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left for the next."""
         with os_errors(self._folder):

@@ -140,7 +140,9 @@ class DatasetLog:
 
     def schema(self) -> pa.Schema | None:
         """Every column of the live parts in the type that it was first written in; None before the first load."""
-        live = list({id(load): load for _, load in self.live}.values()) or self.loads[-1:]
+        # Before the first rows come, the log may have entries that know of no columns.
+        known = [load for load in self.loads if load.arrow_schema().names]
+        live = list({id(load): load for _, load in self.live}.values()) or known[-1:]
         fields: dict[str, Any] = {}
         for load in live:
             for field in load.arrow_schema():

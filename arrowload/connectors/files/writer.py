@@ -86,7 +86,12 @@ class DatasetLoadWriter:
         with os_errors(self._folder):
             sync_folder(self._folder)
         rows = sum(part.rows for part in self._parts)
-        return Sealed(rows_staged=rows, detail={"files": [msgspec.to_builtins(part) for part in self._parts]})
+        replaced = self._dataset.log.live if self._load.write_mode == "replace" else ()
+        return Sealed(
+            rows_staged=rows,
+            rows_replaced=sum(file.rows for file, _ in replaced),
+            detail={"files": [msgspec.to_builtins(part) for part in self._parts]},
+        )
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Link the log entry, which is the commit; then bring the parts to their final names.

@@ -62,6 +62,19 @@ class MemoryDestination:
         pipeline = self._store.pipelines.get(pipeline_id)
         return next((e for e in pipeline.entries if e.load_id == load_id), None) if pipeline is not None else None
 
+    def entries(self, pipeline_id: str) -> list[LedgerEntry]:
+        """See `TransactionalDestination.entries`."""
+        pipeline = self._store.pipelines.get(pipeline_id)
+        return sorted(pipeline.entries, key=lambda e: (e.generation, e.seq)) if pipeline is not None else []
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """See `TransactionalDestination.amend`."""
+        with self._store.lock:
+            self._store.check_fence(entry)
+            pipeline = self._store.pipelines[entry.pipeline_id]
+            pipeline.entries.append(entry)
+            pipeline.seen = seen if seen is not None else pipeline.seen
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left for the next."""
         pipeline = self._store.pipelines.get(pipeline_id)
@@ -103,7 +116,12 @@ class MemoryLoadWriter:
         rows = pa.concat_tables(self._staged)
         winners = _winners(rows, self._load) if self._load.merge_keys else rows
         self._staged = [winners.select(self._load.schema.names)]
-        return Sealed(rows_staged=rows.num_rows, rows_duplicate=rows.num_rows - winners.num_rows)
+        replaced = self._store.tables.get(self._name) if self._load.write_mode == "replace" else None
+        return Sealed(
+            rows_staged=rows.num_rows,
+            rows_duplicate=rows.num_rows - winners.num_rows,
+            rows_replaced=replaced.num_rows if replaced is not None else 0,
+        )
 
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Swap the table, enter in the ledger, under the store's lock."""

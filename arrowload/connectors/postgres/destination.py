@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE
+from arrowload.connectors.postgres.kept_session import KeptSession
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
 from arrowload.connectors.postgres.relay import stores_as_is
 from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.target import Target, find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
-from arrowload.connectors.sql_ledger import SqlLedger
+from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables
+from arrowload.connectors.sql_state import STATE_TABLES, SqlStateStore
 from arrowload.core.exceptions import (
     ConnectorError,
     CredentialsError,
@@ -25,7 +26,7 @@ from arrowload.io.sql import TableName
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
@@ -51,7 +52,9 @@ class PostgresDestination:
         self._config = config
         self._table = TableName.parse(config.table, default_schema="public")
         self.target_name = str(self._table)
-        self._session: Session | None = None
+        self._kept = KeptSession(config, "arrowload")
+        self._kept_for_state = KeptSession(config, "arrowload state")
+        self.state_is_exclusive = False
         self._epoch: int | None = None
         self._found: Target | None = None
 
@@ -67,7 +70,7 @@ class PostgresDestination:
         new table with the same grants takes its place, which is refused when something else depends on the old one.
         """
         refuse_repeated_names(schema)
-        with self._connected() as session:
+        with self._kept.opened() as session:
             target = find_target(session, self._table, schema, write_mode, merge_keys)
         self._found = target
         return TargetFacts(
@@ -89,12 +92,12 @@ class PostgresDestination:
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """See `TransactionalDestination.head`."""
-        with self._connected() as session:
+        with self._kept.opened() as session:
             return SqlLedger(session, str(self._table)).head(recipe, pipeline_id)
 
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> LedgerHead:
         """See `TransactionalDestination.fence`; sessions of older epochs are ended, so that their locks are gone."""
-        with self._connected() as session:
+        with self._kept.opened() as session:
             self._make_ledger(session)
             end_sessions(session, pipeline_id, below=epoch, patience_s=0, wait_s=_ORPHANS_WAIT_S)
             self._install_fence(session, pipeline_id, recipe, epoch, owner)
@@ -112,8 +115,8 @@ class PostgresDestination:
         A session that lost its client may still be committing. It gets a little time, and is ended then: what the
         ledger says after that is final.
         """
-        self.close()
-        with self._connected() as session:
+        self._kept.close()
+        with self._kept.opened() as session:
             below = 0 if self._epoch is None else self._epoch + 1
             ended = end_sessions(
                 session, pipeline_id, below=below, patience_s=_OUTCOME_PATIENCE_S, wait_s=_ORPHANS_WAIT_S
@@ -127,9 +130,23 @@ class PostgresDestination:
             )
         return entry
 
+    def entries(self, pipeline_id: str) -> list[LedgerEntry]:
+        """See `TransactionalDestination.entries`."""
+        with self._kept.opened() as session:
+            return SqlLedger(session, str(self._table)).entries(pipeline_id)
+
+    def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
+        """See `TransactionalDestination.amend`."""
+        with self._kept.opened() as session:
+            ledger = SqlLedger(session, str(self._table))
+            session.run("BEGIN ISOLATION LEVEL READ COMMITTED")
+            ledger.insert(entry, seen)
+            ledger.check_fence(entry)
+            session.run("COMMIT")
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left for the next."""
-        with self._connected() as session:
+        with self._kept.opened() as session:
             ledger = SqlLedger(session, str(self._table))
             return ledger.seen(pipeline_id) if ledger.exists() else SEEN_SCHEMA.empty_table()
 
@@ -146,30 +163,42 @@ class PostgresDestination:
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Nothing is left behind: what is staged lives and dies with its transaction."""
 
-    def close(self) -> None:
-        """Close the connection that is kept between calls."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+    def state_store(self) -> SqlStateStore:
+        """See `StateKeeper.state_store`; on a connection of its own, since leases are renewed while a load goes on."""
+        return SqlStateStore(
+            self._kept_for_state.opened,
+            exists=self._has_state_tables,
+            prepare=self._make_state_tables,
+            place=describe_server(self._config),
+        )
 
-    @contextmanager
-    def _connected(self) -> Iterator[Session]:
-        """The connection that is kept between calls; after an error, a new one is made for the next call."""
-        if self._session is None:
-            self._session = connect(self._config, "arrowload")
-        try:
-            yield self._session
-        except BaseException:
-            self.close()
-            raise
+    def close(self) -> None:
+        """Close the connections that are kept between calls."""
+        self._kept.close()
+        self._kept_for_state.close()
 
     def _make_ledger(self, session: Session) -> None:
         ledger = SqlLedger(session, str(self._table))
+        self._make(ledger.exists, ledger.create)
+
+    def _has_state_tables(self) -> bool:
+        with self._kept_for_state.opened() as session:
+            return has_tables(session, STATE_TABLES)
+
+    def _make_state_tables(self) -> None:
+        def create() -> None:
+            with self._kept_for_state.opened() as session:
+                create_tables(session, STATE_TABLES)
+
+        self._make(self._has_state_tables, create)
+
+    def _make(self, exists: Callable[[], bool], create: Callable[[], None]) -> None:
+        """Create what several runs may create at once; one of two that do gets an error."""
         for left in reversed(range(_LEDGER_TRIES)):
-            if ledger.exists():
+            if exists():
                 return
             try:
-                ledger.create()
+                create()
             except CredentialsError as exc:
                 raise CredentialsError(
                     exc.message, context=exc.context, hint="GRANT CREATE ON DATABASE: the ledger is a schema of its own"

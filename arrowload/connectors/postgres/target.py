@@ -65,10 +65,6 @@ class Target:
         """The table that rows end up in before the last step."""
         return _made_name(self.table) if self.rebuilt else self.table
 
-    def prepare(self) -> tuple[str, ...]:
-        """What comes before rows go into the target: before the first row of a `copy`, at the end of a `stage`."""
-        return (*self.ddl, *self._emptying())
-
     def staging_ddl(self, extra: pa.Schema) -> str:
         """The temporary table, with the columns of `extra` (cursor and ordinal of a merge) after the load's own."""
         columns = [*self.columns, *(new_column(field) for field in extra)]
@@ -127,9 +123,10 @@ class Target:
         lock = self.lock()
         copy = f"COPY {self.filled.sql()} ({self._names()}) FROM STDIN (FORMAT binary)"
         rows = (copy,) if self.way == "copy" else self.apply()
-        return (*((lock,) if lock else ()), *self._emptying(), *rows, *self.publish())
+        return (*((lock,) if lock else ()), *self.emptying(), *rows, *self.publish())
 
-    def _emptying(self) -> tuple[str, ...]:
+    def emptying(self) -> tuple[str, ...]:
+        """What takes the old rows away: after `ddl`, before the first row of a `copy` or at the end of a `stage`."""
         # Not TRUNCATE: readers of an older snapshot would find the table empty.
         empties = self.write_mode == "replace" and self.exists and not self.rebuilt
         return (f"DELETE FROM {self.table.sql()}",) if empties else ()

@@ -13,6 +13,7 @@ from arrowload.connectors.postgres.hazards import server_count
 from arrowload.connectors.postgres.session import RelaySession
 from arrowload.connectors.postgres.target import STAGING, Target, find_target
 from arrowload.connectors.sql_ledger import SqlLedger
+from arrowload.connectors.sql_state import SqlStateStore
 from arrowload.core.exceptions import (
     BusyError,
     ConnectorError,
@@ -24,8 +25,11 @@ from arrowload.core.exceptions import (
 from arrowload.core.failpoint import failpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
+    from arrowload.state.document import DocumentStore
 
 
 class PostgresLoadWriter:
@@ -47,6 +51,8 @@ class PostgresLoadWriter:
         self._ledger = SqlLedger(session, str(table))
         self._staged = 0
         self._has_staging = False
+        self._emptied: int | None = None
+        self._store_state: Callable[[DocumentStore], None] | None = None
         session.run("BEGIN ISOLATION LEVEL READ COMMITTED")
         # An answered commit must outlive a crash of the server, whatever its default is.
         current = "current_setting('synchronous_commit')"
@@ -87,7 +93,15 @@ class PostgresLoadWriter:
         duplicates = 0
         if self._load.merge_keys and self._has_staging:
             duplicates = self._drop_losers(rows)
-        return Sealed(rows_staged=rows, rows_duplicate=duplicates, detail=detail)
+        return Sealed(rows_staged=rows, rows_duplicate=duplicates, rows_replaced=self._count_replaced(), detail=detail)
+
+    def _count_replaced(self) -> int:
+        """How many rows the load takes the place of: as many as were deleted, where that was done already."""
+        if self._load.write_mode != "replace" or not self._target.exists:
+            return 0
+        if self._emptied is not None:
+            return self._emptied
+        return int(self._session.execute(f"SELECT count(*) FROM {self._table.sql()}")[0][0])
 
     def _drop_losers(self, rows: int) -> int:
         keys = int(self._session.execute(self._target.count_keys())[0][0])
@@ -97,12 +111,18 @@ class PostgresLoadWriter:
             self._session.run(f"ANALYZE {STAGING.sql()}")
         return lost
 
+    def join_state(self, store_state: Callable[[DocumentStore], None]) -> None:
+        """See `StateJoiningWriter.join_state`."""
+        self._store_state = store_state
+
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
         try:
             self._apply(entry.rows_written)
             failpoint("finalize.applied")
             self._enter(entry, seen)
+            if self._store_state is not None:
+                self._store_state(SqlStateStore.within(self._session, str(self._table)))
             failpoint("finalize.ledger")
             self._ledger.check_fence(entry)
             failpoint("finalize.fenced")
@@ -134,7 +154,9 @@ class PostgresLoadWriter:
 
     def _prepare(self) -> None:
         try:
-            self._run_all(self._target.prepare())
+            self._run_all(self._target.ddl)
+            for statement in self._target.emptying():
+                self._emptied = self._session.run(statement)
         except ConnectorError as exc:
             if exc.context.get("sqlstate") in MADE_MEANWHILE:
                 message = f"`{self._table}` is being made by another load"

@@ -14,7 +14,7 @@ import arrowload
 from arrowload.connectors.memory.store import store
 from arrowload.core import failpoint
 from arrowload.core.batch import ArrowBatch
-from arrowload.core.exceptions import StateError
+from arrowload.core.exceptions import DataError, StateError
 from arrowload.core.registry import sources
 
 if TYPE_CHECKING:
@@ -172,3 +172,54 @@ def test_a_plan_travels(tmp_path: Path) -> None:
     plan = arrowload.plan(recipe(tmp_path))
 
     assert type(plan).from_msgpack(plan.to_msgpack()) == plan
+
+
+# ---------------------------------------------------------------- a replace that would hurt
+
+
+def replacing(folder: Path, **destination: Any) -> dict[str, Any]:
+    of = recipe(folder, "replace")
+    return {**of, "destination": {**of["destination"], **destination}}
+
+
+def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
+    """Unless the recipe says that it may."""
+    put(id=[1, 2])
+    arrowload.run(replacing(tmp_path))
+    put(id=pa.array([], pa.int64()))
+
+    with pytest.raises(DataError, match=r"has no rows, and `out` would lose all its 2.*allow_empty"):
+        arrowload.run(replacing(tmp_path))
+    assert ids() == [1, 2]
+
+    report = arrowload.run(replacing(tmp_path, allow_empty=True))
+    assert (report.status, ids()) == ("committed", [])
+    assert arrowload.run(replacing(tmp_path)).status == "committed"
+
+
+@pytest.mark.parametrize(("max_shrink", "left"), [(None, 5), ("20%", 8), (0.95, 1), ("100%", 1)])
+def test_a_much_smaller_source_does_not_shrink_the_target(tmp_path: Path, max_shrink: Any, left: int) -> None:
+    """By more than a half, or what the recipe says."""
+    keys = {} if max_shrink is None else {"max_shrink": max_shrink}
+    put(id=list(range(10)))
+    arrowload.run(replacing(tmp_path, **keys))
+    if left > 1:
+        put(id=list(range(left - 1)))
+        with pytest.raises(DataError, match=rf"would shrink from 10 rows to {left - 1}.*max_shrink"):
+            arrowload.run(replacing(tmp_path, **keys))
+        assert ids() == list(range(10))
+    put(id=list(range(left)))
+
+    assert arrowload.run(replacing(tmp_path, **keys)).status == "committed"
+    assert ids() == list(range(left))
+
+
+def test_a_full_refresh_does_not_empty_the_target_either(tmp_path: Path) -> None:
+    """It replaces, whatever the recipe's own write mode."""
+    put(id=[1, 2], c=[1, 2])
+    arrowload.run(recipe(tmp_path, incremental=cursor()))
+    put(id=pa.array([], pa.int64()), c=pa.array([], pa.int64()))
+
+    with pytest.raises(DataError, match="would lose all its 2"):
+        arrowload.run(recipe(tmp_path, incremental=cursor()), full_refresh=True)
+    assert ids() == [1, 2]
