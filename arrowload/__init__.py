@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowload._version import __version__
-    from arrowload.api import load_recipe, plan, preview, read, run, stream, validate
+    from arrowload.api import backfill, load_recipe, plan, preview, read, run, stream, validate
     from arrowload.connectors.registry import get_destination, get_source, register_destination, register_source
     from arrowload.core.batch import ArrowBatch, Batch, DictBatch
     from arrowload.core.exceptions import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "__version__": "_version",
+    "backfill": "api",
     "load_recipe": "api",
     "plan": "api",
     "preview": "api",
@@ -76,6 +77,7 @@ __all__ = [
     "StateError",
     "TransformError",
     "__version__",
+    "backfill",
     "get_destination",
     "get_source",
     "get_transform",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from arrowload.engine.events import Subscriber
     from arrowload.engine.report import RunReport
+    from arrowload.models.units import ChunkSize
     from arrowload.planning.plan import LoadPlan
 
 RecipeLike: TypeAlias = str | Path | Mapping[str, Any] | Recipe
@@ -65,6 +66,43 @@ def run(
 
     with opened(load_recipe(recipe, vars), full_refresh=full_refresh, needs_destination=True) as job:
         return Engine(job, subscribers).run()
+
+
+def backfill(
+    recipe: RecipeLike,
+    start: str,
+    end: str,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+    *,
+    chunk: ChunkSize | None = None,
+    force: bool = False,
+    subscribers: tuple[Subscriber, ...] = (),
+) -> RunReport:
+    """Load the rows whose cursor is at least `start` and below `end`, in chunks, beside the recipe's own runs.
+
+    What the recipe remembers stays as it is. Called again after a failure, it goes on behind the last chunk.
+
+    Args:
+        recipe: A file, a mapping or a `Recipe`, with a cursor.
+        start: The first value of the cursor, as the source writes it.
+        end: The first value that is not loaded any more.
+        vars: Values for `{{ var.* }}`.
+        chunk: How much is committed at once; what the recipe says, or a million rows.
+        force: Also where rows would come twice.
+        subscribers: Told of every event of the run.
+
+    Raises:
+        StateError: Under append, the recipe's own runs load these rows.
+        DataLoaderError: The run ended early; `exit_code` says how.
+    """
+    from arrowload.engine.backfill import backfill_recipe, refuse_doubling
+
+    loaded = load_recipe(recipe, vars)
+    derived = backfill_recipe(loaded, start, end, chunk)
+    if not force:
+        with opened(loaded, needs_destination=True) as job:
+            refuse_doubling(job, start, end)
+    return run(derived, subscribers=subscribers)
 
 
 def read(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> pa.Table:  # noqa: A002 - the recipe's word

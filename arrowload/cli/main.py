@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.exceptions import Exit
 
+from arrowload.cli.commands.backfill import backfill
 from arrowload.cli.commands.init import init
 from arrowload.cli.commands.list_connectors import list_connectors
 from arrowload.cli.commands.plan import plan
@@ -61,7 +62,7 @@ def cli(context: click.Context, *, debug: bool) -> None:
         context.exit(EXIT_USAGE)
 
 
-for _command in (init, validate, plan, preview, run, show, show_state, state, repair, list_connectors):
+for _command in (init, validate, plan, preview, run, backfill, show, show_state, state, repair, list_connectors):
     cli.add_command(_command)
 
 

@@ -39,7 +39,8 @@ def summary_lines(report: RunReport, look: str | None) -> Iterator[str]:
         + (f", {report.attempts} attempts" if report.attempts > 1 else "")
     )
     if report.load_id is not None:
-        yield f"  load      {report.load_id}"
+        chunks = f", the last of {report.commits} chunks" if report.commits > 1 else ""
+        yield f"  load      {report.load_id}{chunks}"
     yield f"  delivery  {report.delivery.replace('_', ' ')}"
     yield f"  from      {report.source}, by {report.route}"
     yield f"  into      {report.destination}, {report.write_mode}"

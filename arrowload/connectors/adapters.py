@@ -17,7 +17,7 @@ from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arrowload.connectors.base import Destination, LedgerEntry, LedgerHead, Load, Overlap, Snapshot, Source
+    from arrowload.connectors.base import Destination, LedgerEntry, LedgerHead, Load, Mark, Overlap, Snapshot, Source
     from arrowload.core.batch import Batch
     from arrowload.core.typing import WriteMode
 
@@ -47,8 +47,8 @@ class IterableSource:
             return snapshot.schema
 
     @contextmanager
-    def snapshot(self, state: State) -> Iterator[Snapshot]:
-        """Start reading."""
+    def snapshot(self, state: State, until: Mark | None = None) -> Iterator[Snapshot]:
+        """Start reading; the plug-in knows of no bounds."""
         yield _IterableSnapshot(self._source, copy.deepcopy(state))
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ step. With both, the engine delivers exactly once.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
     from arrowload.state.document import DocumentStore
 
+# A place between two rows of a window, as the source itself writes it.
+Mark: TypeAlias = Any
 ORDINAL_COLUMN: Final = "_arrowload_ordinal"
 CURSOR_COLUMN: Final = "_arrowload_cursor"
 # Row hashes that one load leaves for the next, and how many rows have each.
@@ -108,6 +110,17 @@ class CancellableSnapshot(Protocol):
         """
 
 
+@runtime_checkable
+class DivisibleSnapshot(Protocol):
+    """A snapshot, besides, whose window can be loaded in chunks, each a window of its own."""
+
+    def marks(self, rows: int) -> Sequence[Mark]:
+        """The upper bounds of chunks of about `rows` rows, in order; the last is that of the window itself.
+
+        Rows of one cursor value are in one chunk. None where no bound can be told.
+        """
+
+
 class RelayFormat(msgspec.Struct, frozen=True, kw_only=True):
     """How rows lie on a server's wire, so that another can tell whether it takes them as they are.
 
@@ -157,8 +170,12 @@ class SnapshotSource(Protocol):
             RecipeError: The recipe names a column that is not there.
         """
 
-    def snapshot(self, state: State) -> AbstractContextManager[Snapshot]:
+    def snapshot(self, state: State, until: Mark | None = None) -> AbstractContextManager[Snapshot]:
         """Open a consistent view, with the bounds taken inside it.
+
+        Args:
+            state: What was remembered.
+            until: The upper bound, which `DivisibleSnapshot.marks` gave; None for all that is there.
 
         Raises:
             DataError: NULLs in the cursor column, under `null_cursor: error`.

@@ -46,6 +46,7 @@ class CursorWindow(msgspec.Struct, frozen=True):
 
     Attributes:
         predicate: The condition on the rows.
+        low: What was remembered; None in the first window.
         lower, upper: The bounds as text, None where open.
         cursor: What to remember; None as long as no row had a cursor.
         seen_through, seen_from: SQL of the bounds of the overlap, None where there is none.
@@ -54,6 +55,7 @@ class CursorWindow(msgspec.Struct, frozen=True):
     """
 
     predicate: str
+    low: str | None = None
     lower: str | None = None
     upper: str | None = None
     cursor: CursorValue | None = None
@@ -79,6 +81,8 @@ def find_window(
     column: CursorColumn,
     incremental: CursorIncremental,
     state: State,
+    *,
+    until: str | None = None,
 ) -> CursorWindow:
     """Fix the window that starts where `state` ends.
 
@@ -88,6 +92,7 @@ def find_window(
         column: The cursor column.
         incremental: What the recipe says.
         state: What was remembered.
+        until: The upper bound, of `find_marks`; None to find it.
 
     Raises:
         DataError: NULLs in the cursor, under `null_cursor: error`; a greatest value that is NaN or infinite.
@@ -97,7 +102,46 @@ def find_window(
     check_lag(column, incremental)
     bounds = _Bounds(execute, source, column, incremental)
     nulls, notes = bounds.count_nulls()
-    return bounds.window(_remembered(state, column), nulls, notes)
+    return bounds.window(_remembered(state, column), nulls, notes, until)
+
+
+def find_marks(
+    execute: Callable[[str], list[tuple[Any, ...]]], source: str, column: CursorColumn, window: CursorWindow, rows: int
+) -> list[str]:
+    """The upper bounds of chunks of about `rows` rows of `window`, in order; the last is that of the window itself.
+
+    Args:
+        execute: Runs a query inside the snapshot.
+        source: As for `find_window`.
+        column: The cursor column.
+        window: What `find_window` found.
+        rows: Rows with a NULL cursor do not count.
+    """
+    if window.cursor is None or window.empty or window.cursor.text == window.low:
+        return []
+    value = _compared(column)
+    # Up to what was remembered rows were loaded; whatever of them is read again belongs to the first chunk.
+    behind = "" if window.low is None else f" AND v > {_literal(window.low, column)}"
+    found = execute(
+        "SELECT CAST(v AS text) AS t FROM (SELECT DISTINCT v FROM ("
+        f"SELECT {value} AS v, row_number() OVER (ORDER BY {value}) AS n FROM {source}"
+        f" WHERE {window.predicate} AND {value} IS NOT NULL) AS numbered"
+        f" WHERE n % {rows} = 0{behind}) AS marks ORDER BY v"
+    )
+    marks = [str(text) for (text,) in found]
+    return [*(mark for mark in marks if mark != window.cursor.text), window.cursor.text]
+
+
+def _literal(text: str, column: CursorColumn) -> str:
+    """A value of the cursor, as SQL compares it."""
+    value = f"CAST({quote_literal(text)} AS {column.type})"
+    return f'{value} COLLATE "C"' if column.kind == "text" else value
+
+
+def _compared(column: CursorColumn) -> str:
+    """The cursor as SQL compares it: text byte by byte."""
+    name = quote_identifier(column.name)
+    return f'{name} COLLATE "C"' if column.kind == "text" else name
 
 
 def _remembered(state: State, column: CursorColumn) -> str | None:
@@ -128,8 +172,7 @@ class _Bounds:
         self._source = source
         self._column = column
         self._incremental = incremental
-        name = quote_identifier(column.name)
-        self._sql = f'{name} COLLATE "C"' if column.kind == "text" else name
+        self._sql = _compared(column)
 
     def count_nulls(self) -> tuple[int, tuple[str, ...]]:
         """How many rows have no cursor, and what to note about them."""
@@ -146,10 +189,10 @@ class _Bounds:
         left_out = f"{nulls} rows are left out, since `{self._column.name}` is NULL in them"
         return nulls, (left_out,) if nulls and mode == "exclude" else ()
 
-    def window(self, low: str | None, nulls: int, notes: tuple[str, ...]) -> CursorWindow:
-        """The window above `low`."""
-        greatest = self._greatest()
-        high = self._high(greatest)
+    def window(self, low: str | None, nulls: int, notes: tuple[str, ...], until: str | None) -> CursorWindow:
+        """The window above `low`, up to `until` when that is given."""
+        greatest = self._greatest(below=self._end()) if until is None else until
+        high = self._high(greatest) if until is None else until
         if low is not None and (high is None or self._less(high, low)):
             if greatest is not None and self._less(greatest, low):
                 notes += (f"the greatest `{self._column.name}` fell from {low} to {greatest}; {low} is kept",)
@@ -164,6 +207,7 @@ class _Bounds:
         above = f"{self._sql} {'>=' if shares_rows or low is None else '>'} {self._value(lower)} AND " if lower else ""
         return CursorWindow(
             predicate=self._with_nulls(f"{above}{self._sql} <= {self._value(high)}"),
+            low=low,
             lower=lower,
             upper=high,
             cursor=CursorValue(high, self._column.kind),
@@ -177,6 +221,11 @@ class _Bounds:
         if self._incremental.boundary == "hold_back" and greatest is not None:
             return self._greatest(below=greatest)
         return greatest
+
+    def _end(self) -> str | None:
+        """Where the recipe ends, None when it does not."""
+        value = self._incremental.end_value
+        return None if value is None else self._written(str(value), "end_value")
 
     def _only_nulls(self, nulls: int, notes: tuple[str, ...], greatest: str | None) -> CursorWindow:
         """The first window, when no row can be taken for its cursor."""
@@ -195,15 +244,17 @@ class _Bounds:
         if low is not None:
             return self._minus_lag(low)
         initial = self._incremental.initial_value
-        if initial is None:
-            return None
+        return None if initial is None else self._written(str(initial), "initial_value")
+
+    def _written(self, text: str, key: str) -> str:
+        """What the recipe says at `key`, as the database writes it."""
         try:
-            return self._text(self._value(str(initial)))
+            return self._text(self._value(text))
         except DataError as exc:
             raise RecipeError(
-                f"`{initial}` is no value of `{self._column.name}`, which is {self._column.type}",
-                context={"column": self._column.name, "type": self._column.type, "initial_value": str(initial)},
-                hint="write `initial_value` as the database writes the column",
+                f"`{text}` is no value of `{self._column.name}`, which is {self._column.type}",
+                context={"column": self._column.name, "type": self._column.type, key: text},
+                hint=f"write `{key}` as the database writes the column",
             ) from exc
 
     def _greatest(self, below: str | None = None) -> str | None:
@@ -231,8 +282,7 @@ class _Bounds:
         )
 
     def _value(self, text: str | None) -> str:
-        value = f"CAST({quote_literal(text or '')} AS {self._column.type})"
-        return f'{value} COLLATE "C"' if self._column.kind == "text" else value
+        return _literal(text or "", self._column)
 
     def _with_nulls(self, predicate: str) -> str:
         if self._incremental.null_cursor != "include":

@@ -69,7 +69,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         after: The state that the load in hand leads to.
         pipeline_id, generation, seq: The load in hand.
         recovered: The ledger held a load that the state did not know of.
-        committed: Loads committed by this run.
+        committed: Loads committed by this run, one for each chunk.
+        rows_written, rows_deduplicated: Of these loads.
+        last: The last of them, when another chunk has begun since.
     """
 
     terms: Terms
@@ -87,6 +89,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally | None = None
     entry: LedgerEntry | None = None
     committed: int = 0
+    rows_written: int = 0
+    rows_deduplicated: int = 0
+    last: LedgerEntry | None = None
 
 
 def step(run: Run, event: Event) -> tuple[Run, Effect]:
@@ -133,7 +138,8 @@ def _answer(run: Run, event: Event) -> tuple[Run, Effect]:
         case Found():
             return _found(run, event.entry)
         case StateSaved():
-            return msgspec.structs.replace(run, lease=event.lease), _sweep(run)
+            run = msgspec.structs.replace(run, lease=event.lease)
+            return _next_chunk(run) if run.window is not None and run.window.more else (run, _sweep(run))
         case Swept():
             return run, _finish(run)
 
@@ -267,8 +273,30 @@ def _sealed(run: Run, event: SealedStage) -> tuple[Run, Effect]:
 
 
 def _committed(run: Run) -> tuple[Run, Effect]:
-    run = msgspec.structs.replace(run, committed=run.committed + 1)
+    entry = _entry(run)
+    run = msgspec.structs.replace(
+        run,
+        committed=run.committed + 1,
+        rows_written=run.rows_written + entry.rows_written,
+        rows_deduplicated=run.rows_deduplicated + entry.rows_deduplicated,
+    )
     return run, SaveState(lease=_held(run), state=run.after)
+
+
+def _next_chunk(run: Run) -> tuple[Run, Effect]:
+    """Go on where the chunk that is committed and stored ends."""
+    run = msgspec.structs.replace(
+        run,
+        asked=0,
+        state=run.after,
+        seq=run.seq + 1,
+        recovered=False,
+        window=None,
+        tally=None,
+        entry=None,
+        last=run.entry or run.last,
+    )
+    return run, PlanWindow(state=run.state)
 
 
 def _found(run: Run, entry: LedgerEntry | None) -> tuple[Run, Effect]:
@@ -320,7 +348,15 @@ def _again(run: Run) -> tuple[Run, Effect]:
             hint="nothing was committed; run again when the destination is well",
         )
         return run, Finish(status=None, error=lost)
-    fresh = Run(terms=run.terms, attempt=run.attempt + 1, lease=run.lease)
+    fresh = Run(
+        terms=run.terms,
+        attempt=run.attempt + 1,
+        lease=run.lease,
+        committed=run.committed,
+        rows_written=run.rows_written,
+        rows_deduplicated=run.rows_deduplicated,
+        last=run.last,
+    )
     return fresh, StartOver(attempt=fresh.attempt)
 
 

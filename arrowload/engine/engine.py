@@ -17,8 +17,18 @@ from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
 from arrowload.engine import commit, protocol
+from arrowload.engine.chunks import Chunks
 from arrowload.engine.continuity import question, require_same_question
-from arrowload.engine.events import Committed, Recovered, Retrying, RunEvent, StepStarted, Warned, WindowPlanned
+from arrowload.engine.events import (
+    Committed,
+    Recovered,
+    Retrying,
+    RowsMoved,
+    RunEvent,
+    StepStarted,
+    Warned,
+    WindowPlanned,
+)
 from arrowload.engine.lease_keeper import LeaseKeeper
 from arrowload.engine.overlap import SeenRows
 from arrowload.engine.report import RunReport, peak_memory_bytes
@@ -72,6 +82,9 @@ class Engine:
         self._joined: Lease | None = None
         self._remembered = State()
         self._counts = Counts()
+        # Of the chunks that are committed.
+        self._totals = Counts()
+        self._chunks = Chunks(job)
         self._last_error: DataLoaderError | None = None
         self._owner = f"{socket.gethostname()} process {os.getpid()}"
 
@@ -176,7 +189,9 @@ class Engine:
         self._remembered = effect.state
         facts = self._job.source.facts()
         require_same_question(self._job.recipe, facts, effect.state, self._job.write_mode)
-        snapshot = self._reading.enter_context(self._job.source.snapshot(effect.state))
+        until = self._chunks.begin(effect.state)
+        bound = {} if until is None else {"until": until}
+        snapshot = self._reading.enter_context(self._job.source.snapshot(effect.state, **bound))
         window = snapshot.window
         unknown = window.empty and not snapshot.schema.names
         if unknown:
@@ -186,7 +201,8 @@ class Engine:
             self._plan, self._pipeline = self._job.plan_snapshot(snapshot, self._splits)
         self._snapshot = snapshot
         self._emit(WindowPlanned(self._plan))
-        return protocol.Planned(empty=window.empty, unknown=unknown, lower=window.lower, upper=window.upper)
+        more = self._chunks.has_more and not window.empty
+        return protocol.Planned(empty=window.empty, unknown=unknown, more=more, lower=window.lower, upper=window.upper)
 
     def _stage(self, effect: protocol.Stage) -> protocol.Event:
         snapshot, pipeline, target = self._planned()
@@ -242,12 +258,23 @@ class Engine:
         return protocol.Found(self._destination.find(effect.pipeline_id, effect.load_id))
 
     def _save_state(self, effect: protocol.SaveState) -> protocol.Event:
-        if self._joined is not None:
-            return protocol.StateSaved(self._joined)
-        if isinstance(self._backend, LeasingStateBackend):
-            return protocol.StateSaved(self._backend.compare_and_swap(effect.lease, effect.state))
-        self._backend.save(self._job.recipe.name, effect.state)
-        return protocol.StateSaved(effect.lease)
+        lease, self._joined = self._joined or effect.lease, None
+        if lease is effect.lease:
+            if isinstance(self._backend, LeasingStateBackend):
+                lease = self._backend.compare_and_swap(lease, effect.state)
+            else:
+                self._backend.save(self._job.recipe.name, effect.state)
+        self._lease = lease
+        self._end_of_load()
+        return protocol.StateSaved(lease)
+
+    def _end_of_load(self) -> None:
+        """Let go of what belongs to the load that is committed and stored; a next chunk brings its own."""
+        self._chunks.end(self._counts)
+        self._totals.add(self._counts)
+        self._counts = Counts()
+        self._attempt.close()
+        self._snapshot = self._pipeline = self._writer = self._seen = None
 
     def _sweep(self, effect: protocol.Sweep) -> protocol.Event:
         self._destination.sweep(effect.pipeline_id, effect.epoch)
@@ -255,6 +282,7 @@ class Engine:
 
     def _start_over(self, effect: protocol.StartOver) -> protocol.Event:
         self._abandon_attempt()
+        self._chunks.forget()
         pause = wait_s(effect.attempt, self._job.recipe.runtime.retries)
         self._emit(Retrying(effect.attempt, pause, str(self._last_error)))
         time.sleep(pause)
@@ -372,10 +400,17 @@ class Engine:
         for subscriber in self._subscribers:
             subscriber(event)
 
-    def _batch_moved(self, event: RunEvent) -> None:
+    def _batch_moved(self, event: RowsMoved) -> None:
         failpoint("stage.batch")
         self._check_lease()
-        self._emit(event)
+        done = self._totals
+        self._emit(
+            RowsMoved(
+                done.rows_read + event.rows_read,
+                done.rows_staged + event.rows_staged,
+                done.bytes_read + event.bytes_read,
+            )
+        )
 
     def _announce(self, run: commit.Run, event: protocol.Event) -> None:
         if isinstance(event, protocol.Failed) and isinstance(run.doing, protocol.Finalize) and event.kind == "unknown":
@@ -386,7 +421,9 @@ class Engine:
             self._emit(Committed(run.entry.load_id, run.entry.rows_written))
 
     def _report(self, run: commit.Run, finish: protocol.Finish, before: State, seconds: float) -> RunReport:
-        plan, entry = self._plan or self._job.plan_nothing(Window()), run.entry
+        plan, entry = self._plan or self._job.plan_nothing(Window()), run.entry or run.last
+        counts = self._totals
+        counts.add(self._counts)
         if finish.status is None:
             raise EngineError("a run that did not end well has no report")
         return RunReport(
@@ -395,14 +432,14 @@ class Engine:
             status=finish.status,
             delivery=plan.delivery,
             write_mode=plan.write_mode,
-            rows_read=self._counts.rows_read,
-            rows_written=entry.rows_written if entry is not None else 0,
-            rows_filtered=self._counts.rows_filtered,
+            rows_read=counts.rows_read,
+            rows_written=run.rows_written,
+            rows_filtered=counts.rows_filtered,
             rows_rejected=0,
-            rows_deduplicated=entry.rows_deduplicated if entry is not None else self._counts.rows_seen_before,
-            bytes_read=self._counts.bytes_read,
+            rows_deduplicated=run.rows_deduplicated if run.committed else counts.rows_seen_before,
+            bytes_read=counts.bytes_read,
             seconds=round(seconds, 3),
-            rows_per_second=round(self._counts.rows_read / seconds, 1) if seconds else 0.0,
+            rows_per_second=round(counts.rows_read / seconds, 1) if seconds else 0.0,
             peak_memory_bytes=peak_memory_bytes(),
             commits=run.committed,
             state_before=_as_json(before),

@@ -32,6 +32,18 @@ def harm_of(before: State, after: State, *, write_mode: WriteMode) -> list[str]:
     return harms
 
 
+def is_below(one: str, other: str) -> bool | None:
+    """Whether a bound lies below, or at, another one, both as their source writes them; None when nobody can tell."""
+    for kind in ("number", "time"):
+        before, after = (_comparable(CursorValue(text, kind)) for text in (one, other))
+        if before is not None and after is not None:
+            try:
+                return bool(before <= after)
+            except TypeError:
+                return None
+    return None
+
+
 def _direction(old: Any, new: Any) -> Literal["same", "forward", "back", "unclear"]:
     if old == new:
         return "same"

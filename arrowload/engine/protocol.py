@@ -188,10 +188,18 @@ class Fenced(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """The window is fixed; `unknown`: it is empty, and not even the columns are known."""
+    """The window is fixed.
+
+    Attributes:
+        empty: It has no rows.
+        unknown: Nor are its columns known.
+        more: It is a chunk, and not the last: the next window begins where it ends.
+        lower, upper: Its bounds as text.
+    """
 
     empty: bool
     unknown: bool = False
+    more: bool = False
     lower: str | None
     upper: str | None
 

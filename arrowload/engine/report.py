@@ -17,14 +17,14 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a run did.
 
     Attributes:
-        recipe, load_id: `load_id` is None when nothing was committed.
+        recipe, load_id: `load_id` is of the last load; None when nothing was committed.
         status: `committed`; `up_to_date`: nothing new; `recovered`: an earlier run had committed, and was finished.
         delivery: The level that the recipe has.
         rows_*: read = written + filtered + rejected + deduplicated.
         bytes_read: Bytes of the Arrow buffers read.
         seconds, rows_per_second: Of the whole run; rows read.
         peak_memory_bytes: Largest resident size of this process so far.
-        commits: Loads committed, 0 or 1.
+        commits: Loads committed: one for each chunk, 0 when there was nothing new.
         state_before, state_after: As JSON objects.
         route: How the source was read.
         source, destination: What was read and written, for people.

@@ -49,6 +49,14 @@ class Counts:
     bytes_read: int = 0
     content_hash: int = 0
 
+    def add(self, more: Counts) -> None:
+        """Add the totals of another attempt, but for the hash."""
+        self.rows_read += more.rows_read
+        self.rows_filtered += more.rows_filtered
+        self.rows_seen_before += more.rows_seen_before
+        self.rows_staged += more.rows_staged
+        self.bytes_read += more.bytes_read
+
 
 @dataclass
 class Transfer:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from arrowload.core.typing import Delivery
-from arrowload.models.units import ByteSize, Duration
+from arrowload.models.units import ByteSize, ChunkSize, Duration
 
 
 class RetryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +31,13 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_memory: Annotated[ByteSize, msgspec.Meta(description="Bound for queues and engines, in bytes.")] = (
         ByteSize.parse("512MiB")
     )
+    commit_every: Annotated[
+        ChunkSize | None,
+        msgspec.Meta(
+            description="Commit an incremental load in chunks of about so many rows, bytes or seconds; a run that "
+            "ends early goes on behind the last chunk."
+        ),
+    ] = None
     retries: RetryConfig = RetryConfig()
     delivery: Annotated[
         Delivery | None, msgspec.Meta(description="The weakest delivery that is accepted; a weaker one is refused.")

@@ -32,6 +32,9 @@ class CursorIncremental(
     initial_value: Annotated[
         str | int | None, msgspec.Meta(description="Where the first run starts; without it, at the beginning.")
     ] = None
+    end_value: Annotated[
+        str | int | None, msgspec.Meta(description="Where loading ends: rows from this value on are not read.")
+    ] = None
 
 
 class ModifiedIncremental(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
@@ -49,6 +50,44 @@ class Duration(dt.timedelta):
             raise ValueError(f"`{value}` is not a span of time; write one as 30s, 10m or 1h30m")
         total = sum((float(number) * _PERIODS[unit] for number, unit in parts), dt.timedelta())
         return cls(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
+
+
+class ChunkSize:
+    """How much is committed at once; a recipe writes `1000000` (rows), `1GiB` or `10m`.
+
+    Attributes:
+        rows, bytes, seconds: One of them; the others are None.
+    """
+
+    __slots__ = ("bytes", "rows", "seconds")
+
+    def __init__(self, *, rows: int | None = None, bytes: int | None = None, seconds: float | None = None) -> None:  # noqa: A002
+        self.rows, self.bytes, self.seconds = rows, bytes, seconds
+
+    @classmethod
+    def parse(cls, value: object) -> ChunkSize:
+        """Raises ValueError when `value` is none of these."""
+        text = str(value).strip()
+        if not isinstance(value, bool) and re.fullmatch(r"[1-9]\d*", text.replace("_", "")):
+            return cls(rows=int(text))
+        with contextlib.suppress(ValueError):
+            if (span := Duration.parse(text)) > dt.timedelta():
+                return cls(seconds=span.total_seconds())
+        with contextlib.suppress(ValueError):
+            if re.search("[a-zA-Z]", text) and (size := ByteSize.parse(text)):
+                return cls(bytes=int(size))
+        raise ValueError(f"`{value}` is no chunk; write one as 1000000 (rows), 1GiB or 10m")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChunkSize) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        if self.rows is not None:
+            return f"{self.rows} rows"
+        return str(ByteSize(self.bytes)) if self.bytes is not None else f"{self.seconds:g} s"
 
 
 class Share(float):

@@ -47,6 +47,7 @@ def explain_text(plan: LoadPlan) -> str:
     lines.append(
         f"runtime      batches of {plan.batch_size} rows, {_at_once(plan)} at once,"
         f" at most {plan.max_memory // 2**20} MiB"
+        + (f", committed every {plan.commit_every}" if plan.commit_every else "")
     )
     lines += _listed("note", plan.notes)
     return mask("\n".join(lines))

@@ -77,6 +77,7 @@ def build_plan(
         batch_size=recipe.runtime.batch_size,
         parallelism=recipe.runtime.parallelism,
         max_memory=int(recipe.runtime.max_memory),
+        commit_every=_commit_every(recipe, write_mode),
         notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
     )
 
@@ -121,12 +122,21 @@ def _delivery(
     return "at_least_once", "the source plug-in has no snapshot; after a failure rows may arrive twice"
 
 
+def _commit_every(recipe: Recipe, write_mode: WriteMode) -> str | None:
+    """How much is committed at once, when the load can be divided."""
+    chunk = recipe.runtime.commit_every
+    divisible = write_mode != "replace" and recipe.source.incremental is not None
+    return str(chunk) if chunk is not None and divisible else None
+
+
 def _notes(recipe: Recipe, write_mode: WriteMode, delivery: Delivery) -> tuple[str, ...]:
     notes = []
     if recipe.destination is not None and write_mode == "append" and recipe.source.incremental is None:
         notes.append("append without `incremental` adds all rows of the source at each run")
     if write_mode == "append" and isinstance(recipe.source.incremental, ModifiedIncremental):
         notes.append("a file that has changed is loaded again whole: under append, its rows are then there twice")
+    if recipe.runtime.commit_every is not None and _commit_every(recipe, write_mode) is None:
+        notes.append("`commit_every` has no effect here: only windows that follow one another are committed apart")
     if delivery == "at_least_once" and recipe.destination is not None:
         notes.append("delivery is at least once: a run that fails may have written rows that the next writes again")
     incremental = recipe.source.incremental

@@ -467,9 +467,8 @@ class DestinationConformance:
         self._needs("replace")
         if keys:
             self._needs("merge")
-        replaced = []
-        for rows in (ROWS, ROWS.slice(0, 3), ROWS.slice(0, 0)):
-            replaced.append(pipeline.load(rows, "replace", keys).rows_replaced)
+        loads = (ROWS, ROWS.slice(0, 3), ROWS.slice(0, 0))
+        replaced = [pipeline.load(rows, "replace", keys).rows_replaced for rows in loads]
         appended = pipeline.load(ROWS, "append")
 
         assert replaced == [0, ROWS.num_rows, 3]

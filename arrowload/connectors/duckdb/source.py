@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow as pa
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import without_bool8
-from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_window
+from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_marks, find_window
 from arrowload.core.exceptions import ConnectorError, RecipeError
 from arrowload.core.names import did_you_mean, require_columns
 from arrowload.core.state import State
@@ -20,10 +21,11 @@ from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
 
+    from arrowload.connectors.base import Mark
     from arrowload.connectors.duckdb.config import DuckDBSourceConfig
 
 # What a column is cast to that Arrow has no type for (DuckDB hands it over as opaque bytes).
@@ -85,12 +87,12 @@ class DuckDBSource:
         return pa.schema([field.with_type(without_bool8(field.type)) for field in schema])
 
     @contextmanager
-    def snapshot(self, state: State) -> Iterator[DuckDBSnapshot]:
+    def snapshot(self, state: State, until: Mark | None = None) -> Iterator[DuckDBSnapshot]:
         """A transaction; it sees the file as it was at its start."""
         self._session.execute("BEGIN TRANSACTION")
         snapshot = None
         try:
-            snapshot = self._open(state)
+            snapshot = self._open(state, until)
             yield snapshot
         finally:
             if snapshot is not None:
@@ -101,13 +103,13 @@ class DuckDBSource:
         """Close the file."""
         self._session.close()
 
-    def _open(self, state: State) -> DuckDBSnapshot:
+    def _open(self, state: State, until: Mark | None) -> DuckDBSnapshot:
         if self._incremental is None:
             select = self._select()
             window = Window(strategy="full", statements=(select,))
             return DuckDBSnapshot(self._session, select, self.schema(), window, None, State())
         column = self._cursor_column(self._incremental.cursor_column)
-        found = find_window(self._session.execute, self._relation(), column, self._incremental, state)
+        found = find_window(self._session.execute, self._relation(), column, self._incremental, state, until=until)
         select = f"{self._select()} WHERE {found.predicate}"
         window = Window(
             strategy="cursor",
@@ -121,7 +123,9 @@ class DuckDBSource:
             cursor_values={column.name: found.cursor} if found.cursor is not None else {}, metadata=state.metadata
         )
         overlap = self._overlap(column.name, found)
-        return DuckDBSnapshot(self._session, select, self.schema(), window, overlap, after)
+        snapshot = DuckDBSnapshot(self._session, select, self.schema(), window, overlap, after)
+        snapshot.find_marks = partial(find_marks, self._session.execute, self._relation(), column, found)
+        return snapshot
 
     def _overlap(self, column: str, found: CursorWindow) -> Overlap | None:
         if found.seen_from is None:
@@ -218,7 +222,12 @@ class DuckDBSnapshot:
         self.window = window
         self.overlap = overlap
         self.state = state
+        self.find_marks: Callable[[int], Sequence[Mark]] = lambda _: ()
         self._reader: pa.RecordBatchReader | None = None
+
+    def marks(self, rows: int) -> Sequence[Mark]:
+        """See `DivisibleSnapshot.marks`."""
+        return self.find_marks(rows)
 
     def splits(self, n: int) -> Sequence[Split]:
         """One; DuckDB is parallel within a query."""

@@ -84,8 +84,10 @@ def refuse_cursor(incremental: IncrementalConfig | None, connector: str) -> None
         )
 
 
-def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | None, state: State) -> FileWindow:
-    """The files to load now.
+def choose_files(
+    files: Sequence[FileInfo], incremental: IncrementalConfig | None, state: State, until: tuple[int, str] | None = None
+) -> FileWindow:
+    """The files to load now; with `until`, those that are not newer than that time, and by their name not behind it.
 
     Without `incremental`, all of them. With it, those that are new or changed since the last load, whatever their
     modification time: name, time and size of the newest thousand files loaded are remembered, and of any more that are
@@ -104,7 +106,9 @@ def choose_files(files: Sequence[FileInfo], incremental: IncrementalConfig | Non
     chosen = [
         file
         for file in files
-        if seen.get(file.key) != [file.mtime_ns, file.size] and (file.key in seen or file.mtime_ns >= forgotten)
+        if seen.get(file.key) != [file.mtime_ns, file.size]
+        and (file.key in seen or file.mtime_ns >= forgotten)
+        and (until is None or (file.mtime_ns, file.key) <= until)
     ]
     chosen.sort(key=lambda file: (file.mtime_ns, file.key))
     now = time.time_ns()

@@ -13,6 +13,7 @@ from arrowload.planning.capabilities import SourceFacts, Split, Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from arrowload.connectors.base import Mark
     from arrowload.core.state import State
     from arrowload.io.files import FileInfo
     from arrowload.models.source_config import IncrementalConfig
@@ -94,10 +95,10 @@ class FileSource:
         return self._schema
 
     @contextlib.contextmanager
-    def snapshot(self, state: State) -> Iterator[FileSnapshot]:
+    def snapshot(self, state: State, until: Mark | None = None) -> Iterator[FileSnapshot]:
         """The files as they are now, each with its size and time; a file that changes later fails the load."""
         schema = self.schema()
-        chosen = choose_files(self._list(), self._incremental, state)
+        chosen = choose_files(self._list(), self._incremental, state, until)
         yield FileSnapshot(self._reader, schema, chosen.files, chosen.window, chosen.state)
 
     def _list(self) -> list[FileInfo]:
@@ -120,6 +121,10 @@ class FileSnapshot:
         self.state = state
         self._reader = reader
         self._files = files
+
+    def marks(self, rows: int) -> Sequence[Mark]:
+        """One for each file, however many rows it has; see `DivisibleSnapshot.marks`."""
+        return [(file.mtime_ns, file.key) for file in self._files] if self.window.strategy == "modified" else ()
 
     def splits(self, n: int) -> Sequence[Split]:
         """At most `n` splits of about equal size."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
+    from arrowload.connectors.base import Mark
     from arrowload.connectors.memory.config import MemorySourceConfig
 
 
@@ -50,13 +51,13 @@ class MemorySource:
         return self._table().schema
 
     @contextmanager
-    def snapshot(self, state: State) -> Iterator[MemorySnapshot]:
+    def snapshot(self, state: State, until: Mark | None = None) -> Iterator[MemorySnapshot]:
         """The rows as they are now, within the cursor's bounds when the recipe has one."""
         table = self._table()
         if self._incremental is None:
             yield MemorySnapshot(table, Window(empty=not table.num_rows, bytes=table.nbytes), None, State())
         elif isinstance(self._incremental, CursorIncremental):
-            yield _cursor_snapshot(table, self._incremental, state)
+            yield _cursor_snapshot(table, self._incremental, state, until)
         else:
             raise RecipeError("a table in memory has no modification time", hint="use `strategy: cursor`")
 
@@ -77,12 +78,25 @@ class MemorySource:
 class MemorySnapshot:
     """Rows of one table."""
 
-    def __init__(self, table: pa.Table, window: Window, overlap: Overlap | None, state: State) -> None:
+    def __init__(
+        self, table: pa.Table, window: Window, overlap: Overlap | None, state: State, cursor: str | None = None
+    ) -> None:
         self._table = table
+        self._cursor = cursor
         self.schema = table.schema
         self.window = window
         self.overlap = overlap
         self.state = state
+
+    def marks(self, rows: int) -> Sequence[Mark]:
+        """See `DivisibleSnapshot.marks`."""
+        if self._cursor is None:
+            return ()
+        values = self._table[self._cursor].drop_null().sort()
+        if self.overlap is not None and self.overlap.seen_through is not None:
+            values = values.filter(pc.greater(values, self.overlap.seen_through))
+        places = [*range(rows - 1, len(values), rows), len(values) - 1] if len(values) else []
+        return list(dict.fromkeys(values[place].as_py() for place in places))
 
     def splits(self, n: int) -> Sequence[Split]:
         """Runs of rows of about equal length."""
@@ -98,7 +112,7 @@ class MemorySnapshot:
         return self._table.slice(split.spec["offset"], split.spec["length"]).to_reader(max_chunksize=batch_size)
 
 
-def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -> MemorySnapshot:
+def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, until: Mark | None) -> MemorySnapshot:
     """The window that starts where `state` ends, by the rules of `CursorIncremental`."""
     column = config.cursor_column
     if column not in table.schema.names:
@@ -123,8 +137,12 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
         shares_rows = config.boundary == "closed" or config.lag is not None or remembered is None
         compare = pc.greater_equal if shares_rows else pc.greater
         kept = pc.and_kleene(kept, compare(cursor, from_scalar))
-    if config.boundary == "hold_back":
-        kept = pc.and_kleene(kept, pc.less(cursor, pc.max(cursor)))
+    if config.end_value is not None:
+        kept = pc.and_kleene(kept, pc.less(cursor, pa.scalar(config.end_value, cursor.type)))
+    if until is not None:
+        kept = pc.and_kleene(kept, pc.less_equal(cursor, pa.scalar(until, cursor.type)))
+    elif config.boundary == "hold_back":
+        kept = pc.and_kleene(kept, pc.less(cursor, pc.max(cursor.filter(kept))))
     if config.null_cursor == "include":
         kept = pc.or_kleene(kept, cursor.is_null())
     rows = table.filter(kept)
@@ -144,7 +162,8 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State) -
         notes=(f"{left_out} rows are left out, since `{column}` is NULL in them",) if left_out else (),
     )
     after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
-    return MemorySnapshot(rows, window, overlap if config.boundary == "closed" or config.lag else None, after)
+    shared = overlap if config.boundary == "closed" or config.lag else None
+    return MemorySnapshot(rows, window, shared, after, cursor=column)
 
 
 def _less(cursor: pa.Scalar, lag: dt.timedelta | None) -> pa.Scalar:

@@ -17,9 +17,9 @@ from arrowload.core.state import State
 from arrowload.planning.capabilities import Split, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from arrowload.connectors.base import Overlap
+    from arrowload.connectors.base import Mark, Overlap
     from arrowload.connectors.postgres.catalogue import Relation
     from arrowload.connectors.postgres.config import PostgresSourceConfig
     from arrowload.connectors.postgres.routes import Reading, RowReader
@@ -61,10 +61,15 @@ class PostgresSnapshot:
         self._under_way: Generator[pa.RecordBatch] | None = None
         self._readers: list[RowReader] = []
         self._cancelled = False
+        self.find_marks: Callable[[int], Sequence[Mark]] = lambda _: ()
         self.relay_format = relay_format(reading) if self._route == "copy" else None
         self.schema: pa.Schema = reading.schema
         self.window = window
         self.state = State(cursor_values=state.cursor_values, watermarks=state.watermarks)
+
+    def marks(self, rows: int) -> Sequence[Mark]:
+        """See `DivisibleSnapshot.marks`."""
+        return self.find_marks(rows)
 
     def splits(self, n: int) -> Sequence[Split]:
         """At most `n`: ranges of blocks, or of the values of `split_on`; one where neither can be had."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,7 @@ from arrowload.connectors.postgres.routes import BEGIN, REASONS, Reading, route_
 from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.snapshot import PostgresSnapshot
 from arrowload.connectors.postgres.splitting import estimated_bytes
-from arrowload.connectors.sql_cursor import CursorWindow, find_window
+from arrowload.connectors.sql_cursor import CursorWindow, find_marks, find_window
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.state import State
 from arrowload.io.sql import TableName, quote_identifier
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from arrowload.connectors.base import Mark
     from arrowload.connectors.postgres.config import PostgresSourceConfig
     from arrowload.connectors.postgres.session import Session
 
@@ -73,13 +75,13 @@ class PostgresSource:
             return Reading(tuple(columns)).schema
 
     @contextmanager
-    def snapshot(self, state: State) -> Iterator[PostgresSnapshot]:
+    def snapshot(self, state: State, until: Mark | None = None) -> Iterator[PostgresSnapshot]:
         """Open a repeatable read; bounds, sizes and rows all come from it."""
         with self._session() as session:
             session.run(BEGIN)
             snapshot = None
             try:
-                snapshot = self._open_snapshot(session, state)
+                snapshot = self._open_snapshot(session, state, until)
                 yield snapshot
             finally:
                 if snapshot is not None:
@@ -93,14 +95,14 @@ class PostgresSource:
         if idle is not None:
             idle.close()
 
-    def _open_snapshot(self, session: Session, state: State) -> PostgresSnapshot:
+    def _open_snapshot(self, session: Session, state: State, until: Mark | None) -> PostgresSnapshot:
         relation = self._relation(session)
         columns = read_columns(relation, self._config)
         bounds = None
         if self._config.incremental is not None:
             column = cursor_column(relation, columns, self._incremental())
             source = f"(SELECT {quote_identifier(column.name)} {relation.rows(self._config.filter)}) AS source"
-            bounds = find_window(session.execute, source, column, self._incremental(), state)
+            bounds = find_window(session.execute, source, column, self._incremental(), state, until=until)
         conditions = (self._config.filter, bounds.predicate if bounds is not None else None)
         null_special = self._config.numeric_special != "error"
         columns = size_numerics(session, columns, relation.rows(*conditions), null_special=null_special)
@@ -121,6 +123,7 @@ class PostgresSource:
         refuse_rewritten(session)
         if bounds is not None:
             self._add_bounds(snapshot, bounds)
+            snapshot.find_marks = partial(find_marks, session.execute, source, column, bounds)
         return snapshot
 
     def _add_bounds(self, snapshot: PostgresSnapshot, bounds: CursorWindow) -> None:

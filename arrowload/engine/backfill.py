@@ -1,0 +1,78 @@
+"""Loading a range of the cursor that the recipe's own runs do not cover, beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from arrowload.core.exceptions import RecipeError, StateError
+from arrowload.engine.moves import is_below
+from arrowload.models.source_config import CursorIncremental
+from arrowload.models.units import ChunkSize
+
+if TYPE_CHECKING:
+    from arrowload.engine.job import Job
+    from arrowload.models.recipe import Recipe
+
+_CHUNK: Final = ChunkSize(rows=1_000_000)
+_LONGEST_NAME: Final = 128
+
+
+def backfill_recipe(recipe: Recipe, start: str, end: str, chunk: ChunkSize | None) -> Recipe:
+    """The recipe of a backfill: the same, for one range, under a name and with a memory of its own.
+
+    A second call for the same range is the same recipe, and goes on behind the last chunk that was committed.
+
+    Args:
+        recipe: What is backfilled.
+        start: The first value of the cursor.
+        end: The first value that is not loaded any more.
+        chunk: How much is committed at once; None for what the recipe says, or a million rows.
+
+    Raises:
+        RecipeError: It has no cursor.
+    """
+    incremental = recipe.source.incremental
+    if not isinstance(incremental, CursorIncremental):
+        raise RecipeError(
+            f"`{recipe.name}` has no cursor, and a backfill is a range of one",
+            context={"recipe": recipe.name, "path": "$.source.incremental"},
+            hint="add `incremental: {strategy: cursor, cursor_column: …}`, or load everything with --full-refresh",
+        )
+    suffix = f".backfill.{hashlib.blake2b(f'{start} {end}'.encode(), digest_size=4).hexdigest()}"
+    return replace(
+        recipe,
+        name=recipe.name[: _LONGEST_NAME - len(suffix)] + suffix,
+        source=replace(recipe.source, incremental=replace(incremental, initial_value=start, end_value=end, lag=None)),
+        runtime=replace(recipe.runtime, commit_every=chunk or recipe.runtime.commit_every or _CHUNK),
+    )
+
+
+def refuse_doubling(job: Job, start: str, end: str) -> None:
+    """Refuse, under append, a range that the recipe's own runs have loaded, or will.
+
+    Args:
+        job: Of the recipe itself.
+        start: Where the range begins.
+        end: Where it ends.
+
+    Raises:
+        StateError: Rows would be there twice.
+    """
+    recipe = job.recipe
+    if job.destination is None or recipe.destination is None or recipe.destination.write_mode != "append":
+        return
+    head = job.destination.head(recipe.name, None)
+    loads = job.destination.entries(head.pipeline_id) if head is not None else ()
+    first = next((load.lower for load in loads if load.generation == loads[-1].generation), None)
+    begin = first if loads else getattr(recipe.source.incremental, "initial_value", None)
+    if begin is not None and is_below(end, str(begin)):
+        return
+    raise StateError(
+        f"`{recipe.name}` loads rows from {'the beginning' if begin is None else begin} on by itself, and would have"
+        f" those from {start} to {end} twice",
+        context={"recipe": recipe.name, "start": start, "end": end, "begin": begin},
+        hint="use `write_mode: merge`, or say --force when they are known to be missing",
+    )

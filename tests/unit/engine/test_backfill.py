@@ -1,0 +1,103 @@
+"""A range of the cursor, loaded beside the recipe's own runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import arrowload
+from arrowload.connectors.memory.store import store
+from arrowload.core import failpoint
+from arrowload.core.exceptions import RecipeError, StateError, TransientConnectorError
+from arrowload.models.units import ChunkSize
+from tests.unit.engine.test_chunks import Databases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.postgres_server import PostgresDatabase
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    store.clear()
+    failpoint.arm("")
+
+
+@pytest.fixture
+def databases(tmp_path: Path, postgres: PostgresDatabase) -> Databases:
+    """Ten rows, of which the recipe's own runs load those from 6 on."""
+    databases = Databases("duckdb", tmp_path, postgres)
+    databases.put(list(range(10)))
+    return databases
+
+
+def live(databases: Databases, mode: str = "append") -> dict[str, Any]:
+    return databases.recipe(1000, mode, initial_value=6)
+
+
+def test_it_loads_its_range_and_leaves_the_cursor_alone(databases: Databases) -> None:
+    """In chunks of its own, from the first value up to the one that it names."""
+    first = arrowload.run(live(databases))
+    report = arrowload.backfill(live(databases), "2", "6", chunk=ChunkSize(rows=2))
+    databases.put(list(range(12)))
+    later = arrowload.run(live(databases))
+
+    assert (report.rows_written, report.commits) == (4, 2)
+    assert databases.ids() == list(range(2, 12))
+    assert later.state_before == first.state_after
+    assert later.rows_written == 2
+
+
+def test_it_goes_on_behind_its_last_chunk(databases: Databases) -> None:
+    """After a failure, and when there is nothing left to do."""
+    recipe = live(databases)
+    recipe["runtime"]["retries"] = {"max_attempts": 1}
+    failpoint.arm("stage.after=err@2")
+    with pytest.raises(TransientConnectorError):
+        arrowload.backfill(recipe, "0", "6", chunk=ChunkSize(rows=2))
+    failpoint.arm("")
+    report = arrowload.backfill(recipe, "0", "6", chunk=ChunkSize(rows=2))
+    again = arrowload.backfill(recipe, "0", "6", chunk=ChunkSize(rows=2))
+
+    assert report.rows_written == 4
+    assert again.status == "up_to_date"
+    assert databases.ids() == list(range(6))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["after the first run", "before it"])
+@pytest.mark.parametrize(("start", "end"), [("2", "7"), ("8", "9"), ("6", "8")])
+def test_rows_are_not_doubled(databases: Databases, before: bool, start: str, end: str) -> None:
+    """A range that the recipe's own runs load is refused under append; a merge absorbs it."""
+    if before:
+        arrowload.run(live(databases))
+    with pytest.raises(StateError, match=r"loads rows from 6 on by itself.*twice.*--force"):
+        arrowload.backfill(live(databases), start, end)
+
+    merged = live(databases, "merge")
+    merged["name"], merged["destination"]["table"] = "merged", "merged"
+    arrowload.run(merged)
+    arrowload.backfill(merged, start, end)
+    assert databases.ask("SELECT count(*), count(DISTINCT id) FROM merged") == [
+        (len({*range(int(start), int(end)), *range(6, 10)}),) * 2
+    ]
+
+
+def test_who_insists_may_double(databases: Databases) -> None:
+    """When rows are known to be missing."""
+    arrowload.run(live(databases))
+    arrowload.backfill(live(databases), "8", "9", force=True)
+
+    assert databases.ids() == [6, 7, 8, 8, 9]
+
+
+def test_without_a_cursor_there_is_no_range(databases: Databases) -> None:
+    """And the error says where one is missing."""
+    recipe = live(databases)
+    del recipe["source"]["incremental"]
+
+    with pytest.raises(RecipeError, match="has no cursor"):
+        arrowload.backfill(recipe, "1", "2")
