@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowload._version import __version__
-    from arrowload.api import backfill, load_recipe, plan, preview, read, run, stream, validate
+    from arrowload.api import backfill, load_recipe, plan, preview, read, run, stream, validate, verify
     from arrowload.connectors.registry import get_destination, get_source, register_destination, register_source
     from arrowload.core.batch import ArrowBatch, Batch, DictBatch
     from arrowload.core.exceptions import (
@@ -39,6 +39,7 @@ _HOMES = {
     "run": "api",
     "stream": "api",
     "validate": "api",
+    "verify": "api",
     "get_destination": "connectors.registry",
     "get_source": "connectors.registry",
     "register_destination": "connectors.registry",
@@ -91,6 +92,7 @@ __all__ = [
     "run",
     "stream",
     "validate",
+    "verify",
 ]
 
 

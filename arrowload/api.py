@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from arrowload.engine.events import Subscriber
     from arrowload.engine.report import RunReport
+    from arrowload.engine.verify import Verification
     from arrowload.models.units import ChunkSize
     from arrowload.planning.plan import LoadPlan
 
@@ -165,6 +166,18 @@ def validate(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> LoadP
     """
     with opened(load_recipe(recipe, vars)) as job:
         return job.check()
+
+
+def verify(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> Verification:  # noqa: A002 - the recipe's word
+    """Read the rows of the recipe's target again, and compare them with what its ledger says; changes nothing.
+
+    Raises:
+        DataLoaderError: It cannot be done; says why.
+    """
+    from arrowload.engine.verify import verify as verify_job
+
+    with opened(load_recipe(recipe, vars), needs_destination=True) as job:
+        return verify_job(job)
 
 
 def _batches(recipe: Recipe, parallelism: int | None = None) -> Generator[Any]:

@@ -21,6 +21,7 @@ from arrowload.cli.commands.run import run
 from arrowload.cli.commands.show import show
 from arrowload.cli.commands.state import repair, show_state, state
 from arrowload.cli.commands.validate import validate
+from arrowload.cli.commands.verify import verify
 from arrowload.cli.failures import EXIT_SIGPIPE, EXIT_USAGE, describe
 from arrowload.cli.options import Session
 from arrowload.cli.signals import interruptible
@@ -62,7 +63,20 @@ def cli(context: click.Context, *, debug: bool) -> None:
         context.exit(EXIT_USAGE)
 
 
-for _command in (init, validate, plan, preview, run, backfill, show, show_state, state, repair, list_connectors):
+for _command in (
+    init,
+    validate,
+    plan,
+    preview,
+    run,
+    backfill,
+    verify,
+    show,
+    show_state,
+    state,
+    repair,
+    list_connectors,
+):
     cli.add_command(_command)
 
 

@@ -8,7 +8,7 @@ step. With both, the engine delivers exactly once.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -186,6 +186,35 @@ class SnapshotSource(Protocol):
 
 
 # ---------------------------------------------------------------- destinations
+
+
+class StoredRows(NamedTuple):
+    """Rows of a target that can be told from its others, and what the ledger says of them.
+
+    Attributes:
+        loads: The loads that brought them, oldest first.
+        source: Reads them, and no others.
+        schema: Of the rows when they were hashed; None where only the recipe can tell.
+    """
+
+    loads: tuple[LedgerEntry, ...]
+    source: SnapshotSource
+    schema: pa.Schema | None
+
+
+@runtime_checkable
+class VerifiableDestination(Protocol):
+    """A destination, besides, whose rows can be read again and compared with what the ledger says of them."""
+
+    def stored(self, columns: Sequence[str]) -> Sequence[StoredRows]:
+        """What is in the target, in as many parts as can be told apart.
+
+        Args:
+            columns: Those that are loaded, in their order.
+        """
+
+    def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
+        """The same, told apart by the bounds of each load on a column of the target."""
 
 
 @runtime_checkable

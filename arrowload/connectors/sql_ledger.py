@@ -159,6 +159,18 @@ class SqlLedger:
             return []
         return self._entries(f"pipeline_id = {_literal(pipeline_id)} ORDER BY generation, seq")
 
+    def live_entries(self) -> list[LedgerEntry]:
+        """The loads whose rows are in the target: of all recipes, oldest first, from the last that replaced the others.
+
+        A load of no rows that changed what is remembered is not among them.
+        """
+        if not self.exists():
+            return []
+        entries = self._entries(f"target = {_literal(self._target)} ORDER BY committed_at, generation, seq")
+        replaced = [place for place, entry in enumerate(entries) if entry.write_mode == "replace"]
+        live = entries[replaced[-1] :] if replaced else entries
+        return [entry for entry in live if entry.rows_written or entry.rows_read or entry.write_mode == "replace"]
+
     def seen(self, pipeline_id: str) -> pa.Table:
         """Row hashes that the last load left: `row_hash` (fixed_size_binary(16)), `n` (int64)."""
         rows = self._session.fetch_arrow(
@@ -174,6 +186,17 @@ class SqlLedger:
     def _entries(self, condition: str) -> list[LedgerEntry]:
         rows = self._session.execute(f"SELECT {_ENTRY_VALUES} FROM {LEDGER_SCHEMA}.loads WHERE {condition}")
         return [_entry(dict(zip(LedgerEntry.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def within_bounds(entry: LedgerEntry, column: str, type_name: str) -> str:
+    """The condition that the rows of a load meet: above its lower bound, up to its upper one."""
+    name = quote_identifier(column)
+    bounds = [
+        f"{name} {sign} CAST({quote_literal(text)} AS {type_name})"
+        for sign, text in ((">", entry.lower), ("<=", entry.upper))
+        if text is not None
+    ]
+    return " AND ".join(bounds) or "true"
 
 
 def has_tables(session: SqlSession, tables: Mapping[str, str]) -> bool:

@@ -30,9 +30,10 @@ def backfill(
     chunk: str | None,
     force: bool,
 ) -> None:
-    """Load a range of the cursor, in chunks, beside the recipe's own runs.
+    """Load a range of the cursor, beside the runs.
 
-    What the recipe remembers stays as it is. Run it again after a failure: it goes on behind the last chunk.
+    In chunks, each committed by itself. What the recipe remembers stays as it is. Run it again after a failure: it goes
+    on behind the last chunk.
     """
     from arrowload import api
     from arrowload.cli.summary import look_command

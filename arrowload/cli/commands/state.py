@@ -66,7 +66,7 @@ def show_state(recipe: Path, variables: dict[str, str]) -> None:
 @recipe_options
 @click.pass_context
 def diff(context: click.Context, recipe: Path, variables: dict[str, str]) -> None:
-    """Set the state beside what the destination's ledger says.
+    """Set the state beside the destination's ledger.
 
     JSON. Exits with 78 when the two contradict each other; `arrowload repair` mends that.
     """
@@ -142,7 +142,10 @@ def export(recipe: Path, variables: dict[str, str]) -> None:
 @_force
 @pass_session
 def import_(session: Session, recipe: Path, variables: dict[str, str], *, file: Path, force: bool) -> None:
-    """Have the next run start from the bounds in FILE, which `state export` wrote."""
+    """Have the next run start from bounds in FILE.
+
+    `state export` wrote it. What would lose rows, or bring them twice, is refused.
+    """
     from arrowload.core.state import State
 
     imported = State.from_json(file.read_bytes())
@@ -154,9 +157,9 @@ def import_(session: Session, recipe: Path, variables: dict[str, str], *, file: 
 @state.command("history", epilog="Example: arrowload state history recipe.yaml")
 @recipe_options
 def history(recipe: Path, variables: dict[str, str]) -> None:
-    """Print the versions of the state that are kept, and the loads that the ledger knows of.
+    """Print kept versions of the state, and loads.
 
-    JSON, versions from the newest on, loads from the oldest on.
+    The loads are those that the ledger knows of. JSON, versions from the newest on, loads from the oldest on.
     """
     with _operations(recipe, variables) as operations:
         versions = [
@@ -183,7 +186,10 @@ def history(recipe: Path, variables: dict[str, str]) -> None:
 @_force
 @pass_session
 def rollback(session: Session, recipe: Path, variables: dict[str, str], *, version: int | None, force: bool) -> None:
-    """Have the next run start from the bounds of an earlier version of the state."""
+    """Have the next run start from an earlier state.
+
+    What would bring rows twice is refused.
+    """
     from arrowload.core.exceptions import StateError
 
     with _operations(recipe, variables) as operations:
@@ -223,10 +229,10 @@ def unlock(session: Session, recipe: Path, variables: dict[str, str], *, force: 
 )
 @pass_session
 def repair(session: Session, recipe: Path, variables: dict[str, str], *, trust: str) -> None:
-    """Make state and ledger agree again, after a destination was restored or a state was damaged.
+    """Make state and ledger agree again.
 
-    ledger: go on from what the destination holds; what the lost loads brought is loaded again. state: go on from where
-    the state stands; what the destination has lost since stays lost.
+    After a destination was restored, or a state was damaged. ledger: go on from what the destination holds; what the lost
+    loads brought is loaded again. state: go on from where the state stands; what the destination has lost stays lost.
     """
     with _operations(recipe, variables) as operations:
         made = operations.trust_ledger() if trust == "ledger" else operations.trust_state()

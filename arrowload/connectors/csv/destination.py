@@ -9,8 +9,13 @@ import pyarrow.types as pt
 from pyarrow import csv as pa_csv
 
 from arrowload.core.exceptions import RecipeError
+from arrowload.core.types import type_name
+from arrowload.models.units import ResourcePath, ResourcePaths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arrowload.connectors.csv.source import CsvSource
     from arrowload.connectors.files.part import PartFile
 
 _ENDINGS: Final = {"none": ".csv", "gzip": ".csv.gz", "zstd": ".csv.zst"}
@@ -59,6 +64,15 @@ class CsvFormat:
     def open(self, file: PartFile, schema: pa.Schema) -> _CsvPart:
         """Start a part with a header."""
         return _CsvPart(pa.CompressedOutputStream(file, self._codec) if self._codec else None, file, schema)
+
+    def source(self, paths: Sequence[str], schema: pa.Schema) -> CsvSource:
+        """Reads parts, each column in the type that it was written in."""
+        from arrowload.connectors.csv.config import CsvSourceConfig
+        from arrowload.connectors.csv.source import CsvSource
+
+        found = ResourcePaths(map(ResourcePath, paths))
+        types = {field.name: type_name(field.type) for field in schema}
+        return CsvSource(CsvSourceConfig(type="csv", path=found, delimiter=",", header=True, columns=types))
 
 
 def _stored_type(data_type: pa.DataType, field: pa.Field) -> pa.DataType:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arrowload.connectors.base import SEEN_SCHEMA
+from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
 from arrowload.connectors.duckdb.ledger import DuckDBLedger
 from arrowload.connectors.duckdb.merge import may_replace_rows
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.state import DuckDBStateStore
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
+from arrowload.connectors.sql_ledger import within_bounds
 from arrowload.core.exceptions import EngineError
 from arrowload.core.schema import refuse_repeated_names, require_demanded
 from arrowload.io.sql import TableName, quote_identifier
+from arrowload.models.units import ResourcePath
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
     from arrowload.connectors.duckdb.config import DuckDBDestinationConfig
+    from arrowload.connectors.duckdb.source import DuckDBSource
     from arrowload.core.typing import WriteMode
 
 
@@ -117,6 +120,35 @@ class DuckDBDestination:
         facts = self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys)
         self._is_new = False
         return DuckDBLoadWriter(self._session, self._ledger, self._table, load, facts)
+
+    def stored(self, columns: Sequence[str]) -> Sequence[StoredRows]:
+        """See `VerifiableDestination.stored`; the rows of a table cannot be told apart."""
+        if self._session.is_absent:
+            return ()
+        loads = tuple(self._ledger.live_entries())
+        return (StoredRows(loads, self._reader(columns, None), None),) if loads else ()
+
+    def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
+        """See `VerifiableDestination.stored_by_load`."""
+        kinds = dict(self._session.execute(f"SELECT column_name, column_type FROM (DESCRIBE {self._table.sql()})"))
+        return [
+            StoredRows((load,), self._reader(columns, within_bounds(load, cursor, kinds[cursor])), None)
+            for load in self._ledger.live_entries()
+            if cursor in kinds
+        ]
+
+    def _reader(self, columns: Sequence[str], condition: str | None) -> DuckDBSource:
+        from arrowload.connectors.duckdb.config import DuckDBSourceConfig
+        from arrowload.connectors.duckdb.source import DuckDBSource
+
+        config = DuckDBSourceConfig(
+            type="duckdb",
+            path=ResourcePath(self._session.path),
+            table=self._table.sql(),
+            columns=tuple(columns),
+            filter=condition,
+        )
+        return DuckDBSource(config, self._session.connection)
 
     def state_store(self) -> DuckDBStateStore:
         """See `StateKeeper.state_store`."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
+from arrowload.connectors.base import LedgerEntry, LedgerHead, Load, StoredRows
 from arrowload.connectors.files.dataset import Dataset
-from arrowload.connectors.files.log import FenceRecord
+from arrowload.connectors.files.log import FenceRecord, locate
 from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.core.exceptions import RecipeError, TransientConnectorError
 from arrowload.core.schema import refuse_repeated_names, require_storable
@@ -163,6 +163,25 @@ class FileDestination:
                 f"another recipe changed the columns of `{self._folder}` since this load was planned", hint="run again"
             )
         return DatasetLoadWriter(self._dataset, self._format, load, self._target_bytes)
+
+    def stored(self, columns: Sequence[str]) -> Sequence[StoredRows]:
+        """See `VerifiableDestination.stored`; each load has parts of its own.
+
+        Raises:
+            DataError: A part is not there, or has another size than when it was committed.
+        """
+        files: dict[str, list[str]] = {}
+        loads = {load.entry.load_id: load for _, load in self._dataset.log.refresh().live}
+        for file, load in self._dataset.log.live:
+            files.setdefault(load.entry.load_id, []).append(str(locate(self._folder, file, load)))
+        return [
+            StoredRows((load.entry,), self._format.source(files[load_id], load.arrow_schema()), load.arrow_schema())
+            for load_id, load in loads.items()
+        ]
+
+    def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
+        """As `stored`."""
+        return self.stored(columns)
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Finish what is committed, then drop what runs with older epochs left."""

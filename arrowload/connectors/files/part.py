@@ -8,10 +8,13 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from _typeshed import ReadableBuffer as Buffer
+
+    from arrowload.connectors.base import SnapshotSource
 
 
 class PartWriter(Protocol):
@@ -53,6 +56,9 @@ class PartFormat(Protocol):
 
     def open(self, file: PartFile, schema: pa.Schema) -> PartWriter:
         """Start a part."""
+
+    def source(self, paths: Sequence[str], schema: pa.Schema) -> SnapshotSource:
+        """Reads parts of `schema`."""
 
 
 class PartFile(io.RawIOBase):

@@ -13,7 +13,7 @@ from arrowload.planning.capabilities import SourceFacts, Split, Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arrowload.connectors.base import Mark
+    from arrowload.connectors.base import Mark, Overlap
     from arrowload.core.state import State
     from arrowload.io.files import FileInfo
     from arrowload.models.source_config import IncrementalConfig
@@ -111,7 +111,7 @@ class FileSource:
 class FileSnapshot:
     """Pinned files: the same rows, however often and in whatever order the splits are read."""
 
-    overlap = None  # files are told apart by name, time and size: windows share no rows
+    overlap: Overlap | None = None  # files are told apart by name, time and size: windows share no rows
 
     def __init__(
         self, reader: FileReader, schema: pa.Schema, files: Sequence[FileInfo], window: Window, state: State

@@ -10,9 +10,13 @@ import pyarrow.parquet as pq
 
 from arrowload.connectors.parquet.dictionaries import dictionary_columns
 from arrowload.core.exceptions import RecipeError
+from arrowload.models.units import ResourcePath, ResourcePaths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arrowload.connectors.files.part import PartFile
+    from arrowload.connectors.parquet.source import ParquetSource
 
 # Smaller ones cost readers and the encoder more; larger ones, two lanes times over, are what memory goes into.
 _GROUP_BYTES: Final = 16 * 1024**2
@@ -56,6 +60,14 @@ class ParquetFormat:
     def open(self, file: PartFile, schema: pa.Schema) -> _ParquetPart:
         """Start a part."""
         return _ParquetPart(file, schema, self._compression, self.chunk_bytes)
+
+    def source(self, paths: Sequence[str], schema: pa.Schema) -> ParquetSource:
+        """Reads parts."""
+        from arrowload.connectors.parquet.config import ParquetSourceConfig
+        from arrowload.connectors.parquet.source import ParquetSource
+
+        found = ResourcePaths(map(ResourcePath, paths))
+        return ParquetSource(ParquetSourceConfig(type="parquet", path=found, columns=tuple(schema.names)))
 
 
 def _stored_field(field: pa.Field) -> pa.Field:

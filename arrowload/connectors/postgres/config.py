@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -26,6 +26,7 @@ Dsn = Annotated[
 Table = Annotated[str, msgspec.Meta(description="`table` (of schema public) or `schema.table`.")]
 
 _KEYS = ("host", "port", "database", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey")
+CONNECTION_KEYS: Final = ("dsn", *_KEYS, "connect_timeout")
 
 
 class PostgresSourceConfig(SourceConfig, frozen=True, kw_only=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arrowload.connectors.base import SEEN_SCHEMA
+from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
+from arrowload.connectors.postgres.catalogue import get_table
+from arrowload.connectors.postgres.config import CONNECTION_KEYS
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.kept_session import KeptSession
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
@@ -12,7 +14,7 @@ from arrowload.connectors.postgres.relay import stores_as_is
 from arrowload.connectors.postgres.session import connect, describe_server
 from arrowload.connectors.postgres.target import Target, find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
-from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables
+from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables, within_bounds
 from arrowload.connectors.sql_state import STATE_TABLES, SqlStateStore
 from arrowload.core.exceptions import (
     ConnectorError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from arrowload.connectors.base import LedgerEntry, LedgerHead, Load, RelayFormat
     from arrowload.connectors.postgres.config import PostgresDestinationConfig
     from arrowload.connectors.postgres.session import Session
+    from arrowload.connectors.postgres.source import PostgresSource
     from arrowload.core.typing import WriteMode
 
 _FENCE_TRIES: Final = 5
@@ -162,6 +165,35 @@ class PostgresDestination:
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Nothing is left behind: what is staged lives and dies with its transaction."""
+
+    def stored(self, columns: Sequence[str]) -> Sequence[StoredRows]:
+        """See `VerifiableDestination.stored`; the rows of a table cannot be told apart."""
+        with self._kept.opened() as session:
+            loads = tuple(SqlLedger(session, str(self._table)).live_entries())
+        return (StoredRows(loads, self._reader(columns, None), None),) if loads else ()
+
+    def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
+        """See `VerifiableDestination.stored_by_load`."""
+        with self._kept.opened() as session:
+            loads = SqlLedger(session, str(self._table)).live_entries()
+            column = get_table(session, self._table).column(cursor)
+        if column is None:
+            return ()
+        return [
+            StoredRows((load,), self._reader(columns, within_bounds(load, cursor, column.type.sql)), None)
+            for load in loads
+        ]
+
+    def _reader(self, columns: Sequence[str], condition: str | None) -> PostgresSource:
+        from arrowload.connectors.postgres.config import PostgresSourceConfig
+        from arrowload.connectors.postgres.source import PostgresSource
+
+        keys = {key: getattr(self._config, key) for key in CONNECTION_KEYS}
+        return PostgresSource(
+            PostgresSourceConfig(
+                type="postgres", **keys, table=self._table.sql(), columns=tuple(columns), filter=condition
+            )
+        )
 
     def state_store(self) -> SqlStateStore:
         """See `StateKeeper.state_store`; on a connection of its own, since leases are renewed while a load goes on."""
