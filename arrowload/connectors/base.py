@@ -66,11 +66,14 @@ class Overlap(msgspec.Struct, frozen=True):
         column: The cursor column, as the source names it.
         seen_through: A scalar of the column's type, or None in the first window.
         seen_from: A scalar of the column's type, or None to leave nothing.
+        late: A column that the batches have besides those of the schema: it is true for rows that the next window meets
+            again wherever their cursor is. None when only the cursor counts.
     """
 
     column: str
     seen_through: pa.Scalar | None
     seen_from: pa.Scalar | None
+    late: str | None = None
 
 
 class Snapshot(Protocol):

@@ -75,6 +75,16 @@ def check_lag(column: CursorColumn, incremental: CursorIncremental) -> None:
         )
 
 
+def refuse_xmin(incremental: CursorIncremental | None, connector: str) -> None:
+    """Raises RecipeError when the recipe asks for what only Postgres knows of its rows."""
+    if incremental is not None and incremental.late == "xmin":
+        raise RecipeError(
+            f"`late: xmin` is for Postgres tables; a {connector} source does not tell which transaction wrote a row",
+            context={"path": "$.source.incremental.late"},
+            hint="use `lag`",
+        )
+
+
 def find_window(
     execute: Callable[[str], list[tuple[Any, ...]]],
     source: str,
@@ -83,6 +93,7 @@ def find_window(
     state: State,
     *,
     until: str | None = None,
+    late: str | None = None,
 ) -> CursorWindow:
     """Fix the window that starts where `state` ends.
 
@@ -93,6 +104,7 @@ def find_window(
         incremental: What the recipe says.
         state: What was remembered.
         until: The upper bound, of `find_marks`; None to find it.
+        late: The condition that rows meet which may have been committed behind the cursor.
 
     Raises:
         DataError: NULLs in the cursor, under `null_cursor: error`; a greatest value that is NaN or infinite.
@@ -100,7 +112,7 @@ def find_window(
         StateError: The remembered cursor is of another kind.
     """
     check_lag(column, incremental)
-    bounds = _Bounds(execute, source, column, incremental)
+    bounds = _Bounds(execute, source, column, incremental, late)
     nulls, notes = bounds.count_nulls()
     return bounds.window(_remembered(state, column), nulls, notes, until)
 
@@ -167,7 +179,11 @@ class _Bounds:
         source: str,
         column: CursorColumn,
         incremental: CursorIncremental,
+        late: str | None,
     ) -> None:
+        self._late = late
+        # Where late rows are found by their transactions, the lag only says how far behind they may be.
+        self._lag = incremental.lag if incremental.late == "lag" else None
         self._execute = execute
         self._source = source
         self._column = column
@@ -203,10 +219,10 @@ class _Bounds:
         if low is None and lower is not None and self._less(high, lower):
             # No row has reached `initial_value`; to remember one below it would take its rows in next time.
             return self._only_nulls(nulls, notes, None)
-        shares_rows = self._incremental.lag is not None or self._incremental.boundary == "closed"
+        shares_rows = self._lag is not None or self._incremental.boundary == "closed"
         above = f"{self._sql} {'>=' if shares_rows or low is None else '>'} {self._value(lower)} AND " if lower else ""
         return CursorWindow(
-            predicate=self._with_nulls(f"{above}{self._sql} <= {self._value(high)}"),
+            predicate=self._with_nulls(self._with_late(f"{above}{self._sql} <= {self._value(high)}", low, high)),
             low=low,
             lower=lower,
             upper=high,
@@ -276,13 +292,20 @@ class _Bounds:
         return greatest
 
     def _minus_lag(self, text: str) -> str:
-        lag = self._incremental.lag
+        lag = self._lag
         return (
             text if lag is None else self._text(f"CAST({self._value(text)} - {_interval(lag)} AS {self._column.type})")
         )
 
     def _value(self, text: str | None) -> str:
         return _literal(text or "", self._column)
+
+    def _with_late(self, predicate: str, low: str | None, high: str) -> str:
+        if self._late is None or low is None:
+            return predicate
+        lag = self._incremental.lag
+        behind = f" AND {self._sql} >= {self._value(low)} - {_interval(lag)}" if lag is not None else ""
+        return f"({predicate} OR ({self._late} AND {self._sql} <= {self._value(high)}{behind}))"
 
     def _with_nulls(self, predicate: str) -> str:
         if self._incremental.null_cursor != "include":

@@ -326,7 +326,8 @@ class Engine:
     def _seen_rows(self, snapshot: Snapshot, effect: protocol.Stage) -> SeenRows | None:
         """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
         incremental = self._job.recipe.source.incremental
-        if snapshot.overlap is None or (self._job.merge_keys and incremental is not None and incremental.lag):
+        lags = incremental is not None and incremental.lag is not None
+        if snapshot.overlap is None or (self._job.merge_keys and lags and snapshot.overlap.late is None):
             return None
         columns = self._remembered.metadata.get("seen_columns")
         if snapshot.overlap.seen_through is None:

@@ -51,7 +51,7 @@ class SeenRows:
 
     def _columns_of(self, batch: pa.RecordBatch) -> list[str]:
         """The columns that earlier hashes were taken over; the source may have more by now, and must not have fewer."""
-        columns = self._seen_columns or batch.schema.names
+        columns = self._seen_columns or self._hashed(batch)
         missing = [name for name in columns if name not in batch.schema.names]
         if missing:
             raise StateError(
@@ -71,8 +71,13 @@ class SeenRows:
         if self._overlap.seen_from is None:
             return
         again = pc.fill_null(pc.greater_equal(cursor, _comparable(self._overlap.seen_from)), False)
+        if self._overlap.late is not None:
+            again = pc.or_(again, batch.column(self._overlap.late))
         if pc.any(again).as_py():
-            self._kept.append(kernels.row_hash(batch.filter(again)))
+            self._kept.append(kernels.row_hash(batch.filter(again).select(self._hashed(batch))))
+
+    def _hashed(self, batch: pa.RecordBatch) -> list[str]:
+        return [name for name in batch.schema.names if name != self._overlap.late]
 
     def _take_seen(self, hashes: pa.Array) -> pa.Array:
         """Positions in `hashes` that earlier loads account for; takes them off what is left."""

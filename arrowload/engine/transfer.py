@@ -215,6 +215,9 @@ class Transfer:
         if self.seen is not None:
             with self._lock:
                 new = self.seen.new_rows(batch)
+        overlap = self.snapshot.overlap
+        if overlap is not None and overlap.late is not None:
+            new = new.drop_columns(overlap.late)
         transformed = self.pipeline.apply(new, first_row=first_row)
         out = self._as_stored(transformed, first_row)
         self._refuse_null_keys(out, first_row, transformed.kept)

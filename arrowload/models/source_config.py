@@ -18,6 +18,13 @@ class CursorIncremental(
     lag: Annotated[
         Duration | None, msgspec.Meta(description="Read this much behind the last cursor value again, for late rows.")
     ] = None
+    late: Annotated[
+        Literal["lag", "xmin"],
+        msgspec.Meta(
+            description="How rows are found that are committed behind the cursor. lag: by reading `lag` again. xmin: by"
+            " the transactions that wrote them, of a Postgres table; `lag` then says how far behind they may be."
+        ),
+    ] = "lag"
     boundary: Annotated[
         Literal["closed", "hold_back", "open"],
         msgspec.Meta(

@@ -231,8 +231,8 @@ def unlock(session: Session, recipe: Path, variables: dict[str, str], *, force: 
 def repair(session: Session, recipe: Path, variables: dict[str, str], *, trust: str) -> None:
     """Make state and ledger agree again.
 
-    After a destination was restored, or a state was damaged. ledger: go on from what the destination holds; what the lost
-    loads brought is loaded again. state: go on from where the state stands; what the destination has lost stays lost.
+    After a destination was restored, or a state was damaged. ledger: go on from what the destination holds, and load
+    again what the lost loads brought. state: go on from where the state stands; what the destination lost stays lost.
     """
     with _operations(recipe, variables) as operations:
         made = operations.trust_ledger() if trust == "ledger" else operations.trust_state()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.types import without_bool8
-from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_marks, find_window
+from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_marks, find_window, refuse_xmin
 from arrowload.core.exceptions import ConnectorError, RecipeError
 from arrowload.core.names import did_you_mean, require_columns
 from arrowload.core.state import State
@@ -61,6 +61,7 @@ class DuckDBSource:
             raise RecipeError("a duckdb source needs one of `table` and `query`", context={"path": "$.source"})
         if config.incremental is not None and not isinstance(config.incremental, CursorIncremental):
             raise RecipeError("rows of a table have no modification time", hint="use `strategy: cursor`")
+        refuse_xmin(config.incremental, "duckdb")
         self._config = config
         self._incremental = config.incremental
         self._session = DuckDBSession(config.path, connection, must_exist=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.memory.store import MemoryStore, store
+from arrowload.connectors.sql_cursor import refuse_xmin
 from arrowload.core.exceptions import ConnectorError, DataError, RecipeError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.names import did_you_mean
@@ -57,6 +58,7 @@ class MemorySource:
         if self._incremental is None:
             yield MemorySnapshot(table, Window(empty=not table.num_rows, bytes=table.nbytes), None, State())
         elif isinstance(self._incremental, CursorIncremental):
+            refuse_xmin(self._incremental, "memory")
             yield _cursor_snapshot(table, self._incremental, state, until)
         else:
             raise RecipeError("a table in memory has no modification time", hint="use `strategy: cursor`")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from msgspec.structs import replace
 
+from arrowload.connectors.postgres.late_rows import LATE_COLUMN
 from arrowload.connectors.postgres.relay import relay_format
 from arrowload.connectors.postgres.routes import adapted, open_reader, route_of
 from arrowload.connectors.postgres.session import RelaySession
@@ -63,7 +64,7 @@ class PostgresSnapshot:
         self._cancelled = False
         self.find_marks: Callable[[int], Sequence[Mark]] = lambda _: ()
         self.relay_format = relay_format(reading) if self._route == "copy" else None
-        self.schema: pa.Schema = reading.schema
+        self.schema: pa.Schema = pa.schema([field for field in reading.schema if field.name != LATE_COLUMN])
         self.window = window
         self.state = State(cursor_values=state.cursor_values, watermarks=state.watermarks)
 
@@ -95,7 +96,7 @@ class PostgresSnapshot:
             batches = self._under_way = self._alone(split, batch_size)
         else:
             batches = self._beside(split, batch_size)
-        return pa.RecordBatchReader.from_batches(self.schema, batches)
+        return pa.RecordBatchReader.from_batches(self._reading.schema, batches)
 
     def read_relay(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The rows of one split as they lie on the wire, of `RELAY_SCHEMA`."""

@@ -11,6 +11,7 @@ import msgspec
 from arrowload.connectors.base import Overlap
 from arrowload.connectors.postgres.catalogue import Relation, describe_query, get_table, refuse_rewritten
 from arrowload.connectors.postgres.cursor import cursor_column
+from arrowload.connectors.postgres.late_rows import KEY, LATE_COLUMN, LateRows, find_late_rows
 from arrowload.connectors.postgres.reading import read_columns, size_numerics
 from arrowload.connectors.postgres.routes import BEGIN, REASONS, Reading, route_of
 from arrowload.connectors.postgres.session import connect, describe_server
@@ -98,14 +99,21 @@ class PostgresSource:
     def _open_snapshot(self, session: Session, state: State, until: Mark | None) -> PostgresSnapshot:
         relation = self._relation(session)
         columns = read_columns(relation, self._config)
-        bounds = None
+        bounds = late = None
         if self._config.incremental is not None:
+            if self._incremental().late == "xmin":
+                late = find_late_rows(session, relation, state)
             column = cursor_column(relation, columns, self._incremental())
-            source = f"(SELECT {quote_identifier(column.name)} {relation.rows(self._config.filter)}) AS source"
-            bounds = find_window(session.execute, source, column, self._incremental(), state, until=until)
+            items = quote_identifier(column.name) + (", xmin" if late is not None else "")
+            source = f"(SELECT {items} {relation.rows(self._config.filter)}) AS source"
+            bounds = find_window(
+                session.execute, source, column, self._incremental(), state, until=until, late=late and late.condition
+            )
         conditions = (self._config.filter, bounds.predicate if bounds is not None else None)
         null_special = self._config.numeric_special != "error"
         columns = size_numerics(session, columns, relation.rows(*conditions), null_special=null_special)
+        if late is not None:
+            columns = [*columns, late.column]
         reading = Reading(tuple(columns), null_special, self._config.infinity != "error")
         window = Window() if bounds is None else _window(bounds)
         snapshot = PostgresSnapshot(
@@ -122,21 +130,23 @@ class PostgresSource:
         # Planning the query has locked all that it reads.
         refuse_rewritten(session)
         if bounds is not None:
-            self._add_bounds(snapshot, bounds)
+            self._add_bounds(snapshot, bounds, late)
             snapshot.find_marks = partial(find_marks, session.execute, source, column, bounds)
         return snapshot
 
-    def _add_bounds(self, snapshot: PostgresSnapshot, bounds: CursorWindow) -> None:
+    def _add_bounds(self, snapshot: PostgresSnapshot, bounds: CursorWindow, late: LateRows | None) -> None:
         """The cursor that is remembered once the window is loaded, and what the next window may meet again."""
         name = self._incremental().cursor_column
         if bounds.cursor is not None:
             state = snapshot.state
             snapshot.state = State(
-                cursor_values={**state.cursor_values, name: bounds.cursor}, watermarks=state.watermarks
+                cursor_values={**state.cursor_values, name: bounds.cursor},
+                watermarks=state.watermarks,
+                metadata={KEY: late.remembered} if late is not None else {},
             )
         if bounds.seen_from is not None:
             through, since = (snapshot.scalar(name, sql) for sql in (bounds.seen_through, bounds.seen_from))
-            snapshot.overlap = Overlap(name, through, since)
+            snapshot.overlap = Overlap(name, through, since, LATE_COLUMN if late is not None else None)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
