@@ -27,6 +27,7 @@ FLOORS = {
     "planning": 4,
     "io": 5,
     "state": 5,
+    "checks": 6,
     "connectors": 6,
     "transforms": 6,
     "engine": 7,

@@ -124,6 +124,14 @@ class DivisibleSnapshot(Protocol):
         """
 
 
+@runtime_checkable
+class CountableSnapshot(Protocol):
+    """A snapshot, besides, that can count its rows without reading them out."""
+
+    def count_rows(self) -> int:
+        """Of the window."""
+
+
 class RelayFormat(msgspec.Struct, frozen=True, kw_only=True):
     """How rows lie on a server's wire, so that another can tell whether it takes them as they are.
 

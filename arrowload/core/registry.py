@@ -122,3 +122,4 @@ sources: Registry[Any] = Registry("source", "arrowload.sources", "arrowload.conn
 destinations: Registry[Any] = Registry("destination", "arrowload.destinations", "arrowload.connectors")
 transforms: Registry[Any] = Registry("transform step", "arrowload.transforms", "arrowload.transforms")
 state_backends: Registry[Any] = Registry("state backend", "arrowload.state_backends", "arrowload.state")
+checks: Registry[Any] = Registry("check", "arrowload.checks", "arrowload.checks")

@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arrowload._version import __version__
-from arrowload.connectors.base import SEEN_SCHEMA, Load, StateJoiningWriter
-from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, TransientConnectorError
+from arrowload.checks.base import LoadFacts
+from arrowload.checks.suite import CheckSuite
+from arrowload.connectors.base import SEEN_SCHEMA, CountableSnapshot, Load, StateJoiningWriter
+from arrowload.core.exceptions import DataError, DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
@@ -81,6 +83,8 @@ class Engine:
         # Of the state that the load's own transaction stored.
         self._joined: Lease | None = None
         self._remembered = State()
+        self._warnings: list[str] = []
+        self._last_rows: int | None = None
         self._counts = Counts()
         # Of the chunks that are committed.
         self._totals = Counts()
@@ -182,8 +186,11 @@ class Engine:
         return protocol.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
 
     def _fence(self, effect: protocol.Fence) -> protocol.Event:
-        name = self._job.recipe.name
-        return protocol.Fenced(self._destination.fence(effect.pipeline_id, name, effect.epoch, self._owner))
+        head = self._destination.fence(effect.pipeline_id, self._job.recipe.name, effect.epoch, self._owner)
+        if any(getattr(check, "change", None) is not None for check in self._job.recipe.checks):
+            written = [entry.rows_written for entry in self._destination.entries(effect.pipeline_id)]
+            self._last_rows = next((rows for rows in reversed(written) if rows), None)
+        return protocol.Fenced(head)
 
     def _plan_window(self, effect: protocol.PlanWindow) -> protocol.Event:
         self._remembered = effect.state
@@ -231,6 +238,7 @@ class Engine:
             raise
         finally:
             transfer.close()
+        self._require_checks(snapshot, transfer)
         staged = protocol.Staged(transfer.tally(), self._state_after(snapshot))
         # A source that is the destination's own server must not hold its snapshot while the destination commits.
         self._reading.close()
@@ -316,12 +324,38 @@ class Engine:
             merge_keys=self._job.merge_keys,
             cursor_column=self._cursor_column() if self._job.merge_keys else None,
             seen=self._seen,
+            checks=CheckSuite(self._job.recipe.checks, schema) if self._job.recipe.checks else None,
             batch_size=runtime.batch_size,
             splits=self._splits,
             relayed=self._plan is not None and self._plan.relayed,
             max_memory=int(runtime.max_memory),
             notify=self._batch_moved,
         )
+
+    def _require_checks(self, snapshot: Snapshot, transfer: Transfer) -> None:
+        """Raises DataError when a check fails that must not; nothing is published then."""
+        if transfer.checks is None:
+            return
+        facts = LoadFacts(
+            rows_read=transfer.counts.rows_read,
+            rows_staged=transfer.counts.rows_staged,
+            last_rows=self._last_rows,
+            count_source=snapshot.count_rows if isinstance(snapshot, CountableSnapshot) else None,
+            now=dt.datetime.now(dt.UTC),
+        )
+        failed = transfer.checks.failed(facts)
+        for check in failed:
+            if check.on_fail == "warn":
+                warning = f"check `{check.check}`: {check.problem}"
+                self._warnings.append(warning)
+                self._emit(Warned(warning))
+        fatal = [check for check in failed if check.on_fail == "fail"]
+        if fatal:
+            raise DataError(
+                "; ".join(f"check `{check.check}`: {check.problem}" for check in fatal),
+                context={"recipe": self._job.recipe.name, "checks": [check.check for check in fatal]},
+                hint="nothing was published; mend the rows or the check, or let it warn: `on_fail: warn`",
+            )
 
     def _seen_rows(self, snapshot: Snapshot, effect: protocol.Stage) -> SeenRows | None:
         """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
@@ -450,7 +484,7 @@ class Engine:
             destination=plan.target.location if plan.target is not None else "",
             attempts=run.attempt,
             content_hash=entry.content_hash if entry is not None else None,
-            notes=plan.notes,
+            notes=(*plan.notes, *self._warnings),
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from arrowload.checks.suite import CheckSuite
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
 from arrowload.connectors.base import (
     Destination,
@@ -107,7 +108,7 @@ class Job:
 
     def _is_relayed(self, snapshot: Snapshot, plan: LoadPlan) -> bool:
         """Whether rows can pass as they lie on the wire: none is changed, dropped, or told from another."""
-        untouched = not plan.steps and not plan.merge_keys and snapshot.overlap is None
+        untouched = not plan.steps and not plan.merge_keys and not plan.checks and snapshot.overlap is None
         return (
             untouched
             and isinstance(snapshot, RelaySnapshot)
@@ -127,6 +128,8 @@ class Job:
                 pipeline.output_schema, write_mode=self.write_mode, merge_keys=self.merge_keys
             )
             check_batch_cast(pipeline.output_schema, target.schema)
+            if self.recipe.checks:
+                CheckSuite(self.recipe.checks, target.schema)
         plan = build_plan(
             self.recipe,
             source=self.source.facts(),

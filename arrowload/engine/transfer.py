@@ -22,6 +22,7 @@ from arrowload.engine.protocol import Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from arrowload.checks.suite import CheckSuite
     from arrowload.connectors.base import Snapshot
     from arrowload.engine.overlap import SeenRows
     from arrowload.planning.capabilities import Split
@@ -71,6 +72,7 @@ class Transfer:
         merge_keys: Columns that must not be NULL; with any, each row carries its ordinal, and its cursor if it has one.
         cursor_column: The source's cursor column, None without one.
         seen: Finds rows that an earlier load has committed; None where windows share none.
+        checks: Shown every batch that is handed on; None when the recipe has none.
         batch_size, max_memory: As in `runtime:`.
         notify: Told of each batch, on the thread that read it and one at a time.
     """
@@ -84,6 +86,7 @@ class Transfer:
     merge_keys: tuple[str, ...] = ()
     cursor_column: str | None = None
     seen: SeenRows | None = None
+    checks: CheckSuite | None = None
     batch_size: int = 32_768
     max_memory: int = 2**29
     notify: Callable[[RowsMoved], None] = lambda _: None
@@ -221,6 +224,8 @@ class Transfer:
         transformed = self.pipeline.apply(new, first_row=first_row)
         out = self._as_stored(transformed, first_row)
         self._refuse_null_keys(out, first_row, transformed.kept)
+        if self.checks is not None and out.num_rows:
+            self.checks.add(out, first_row)
         self._count(batch, new, out)
         if self.merge_keys and self.cursor_column is not None:
             cursor = new.column(self.cursor_column)

@@ -10,6 +10,7 @@ import msgspec
 from arrowload.core import registry
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.secret import Secret
+from arrowload.models.check_config import CheckConfig, PluginCheckConfig
 from arrowload.models.decode_errors import explain, parse_message
 from arrowload.models.destination_config import DestinationConfig, PluginDestinationConfig
 from arrowload.models.inheritance import unknown_key_hint
@@ -46,6 +47,7 @@ _KINDS: Final = {
     "destination": _Kind(registry.destinations, DestinationConfig, PluginDestinationConfig),
     "state": _Kind(registry.state_backends, StateConfig, PluginStateConfig),
     "steps": _Kind(registry.transforms, StepConfig, PluginStepConfig),
+    "checks": _Kind(registry.checks, CheckConfig, PluginCheckConfig),
 }
 
 
@@ -98,6 +100,7 @@ class Decoder:
             name=str(self._document["name"]),
             source=made["source",],
             transform=TransformConfig(steps=tuple(made["transform", "steps", i] for i in range(len(steps)))),
+            checks=tuple(made["checks", i] for i in range(len(self._document.get("checks", ())))),
             destination=made.get(("destination",)),
             runtime=made["runtime",],
             state=made["state",],
@@ -127,6 +130,11 @@ class Decoder:
             raise self._error(("transform", "steps"), "expected a list", "write `- type: …` lines below it")
         for index in range(len(steps)):
             yield self._typed("steps", ("transform", "steps", index))
+        checks = self._document.get("checks", LocatedList())
+        if not isinstance(checks, LocatedList):
+            raise self._error(("checks",), "expected a list", "write `- type: …` lines below it")
+        for index in range(len(checks)):
+            yield self._typed("checks", ("checks", index))
         if self._document.get("destination") is not None:
             yield self._typed("destination", ("destination",))
         runtime = self._mapping(("runtime",), self._document.get("runtime", LocatedDict()))

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # Lists that are joined, parent first, where all others are replaced.
-_CONCATENATED: Final = frozenset({("transform", "steps")})
+_CONCATENATED: Final = frozenset({("transform", "steps"), ("checks",)})
 _SEGMENT: Final = re.compile(r'"([^"]*)"|\[(\d+)\]|([^."\[\]]+)')
 
 
 class RecipeMerger:
     """Merge and delete rules over plain documents; places are kept where the documents know them.
 
-    Scalars override; mappings merge deeply; `transform.steps` concatenate, parent first; other lists override. Where
-    the kinds differ, a mapping here and a scalar or null there, the child wins.
+    Scalars override; mappings merge deeply; `transform.steps` and `checks` concatenate, parent first; other lists
+    override. Where the kinds differ, a mapping here and a scalar or null there, the child wins.
     """
 
     def merge(self, parent: Mapping[str, Any], child: Mapping[str, Any]) -> LocatedDict:

@@ -20,6 +20,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         name: The key of its state.
         source, destination, state: Instances of the connector's own Struct.
         transform: Its steps are instances of each step's own Struct.
+        checks: Instances of each check's own Struct.
         vars: The values that `{{ var.* }}` had.
         root: The folder that relative paths in it start from: the recipe file's own, or the working directory.
     """
@@ -28,6 +29,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: SourceConfig
     transform: TransformConfig = TransformConfig()
     destination: DestinationConfig | None = None
+    checks: tuple[Any, ...] = ()
     runtime: RuntimeConfig = RuntimeConfig()
     state: StateConfig = StateConfig()
     vars: dict[str, Any] = {}

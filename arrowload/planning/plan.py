@@ -26,6 +26,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         splits: What is read at once, one line each; none when the window is empty or was not opened.
         relayed: Rows are passed on as they lie on the wire.
         batch_size, parallelism, max_memory: Rows, splits in flight, bytes.
+        checks: What must hold before the load is published, one line each.
         commit_every: How much is committed at once; None for all of it.
         notes: What a person should know, one sentence each.
     """
@@ -44,6 +45,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     parallelism: int | Literal["auto"]
     max_memory: int
+    checks: tuple[str, ...] = ()
     commit_every: str | None = None
     splits: tuple[str, ...] = ()
     relayed: bool = False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from arrowload.core.typing import Delivery, WriteMode
+    from arrowload.models.check_config import CheckConfig
     from arrowload.models.recipe import Recipe
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, TargetFacts, Window
 
@@ -77,6 +78,7 @@ def build_plan(
         batch_size=recipe.runtime.batch_size,
         parallelism=recipe.runtime.parallelism,
         max_memory=int(recipe.runtime.max_memory),
+        checks=tuple(_described(check) for check in recipe.checks),
         commit_every=_commit_every(recipe, write_mode),
         notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
     )
@@ -120,6 +122,17 @@ def _delivery(
     if not capabilities.transactional:
         return "at_least_once", "the destination plug-in has no ledger; after a failure rows may arrive twice"
     return "at_least_once", "the source plug-in has no snapshot; after a failure rows may arrive twice"
+
+
+def _described(check: CheckConfig) -> str:
+    """A check on one line: its type, its keys, and that it only warns when it does."""
+    keys = {name: getattr(check, name) for name in check.__struct_fields__ if name not in ("type", "on_fail")}
+    shown = ", ".join(
+        f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in keys.items()
+        if value is not None
+    )
+    return f"{check.type}: {shown}{' (warns)' if check.on_fail == 'warn' else ''}"
 
 
 def _commit_every(recipe: Recipe, write_mode: WriteMode) -> str | None:

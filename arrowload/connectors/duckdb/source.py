@@ -226,6 +226,11 @@ class DuckDBSnapshot:
         self.find_marks: Callable[[int], Sequence[Mark]] = lambda _: ()
         self._reader: pa.RecordBatchReader | None = None
 
+    def count_rows(self) -> int:
+        """See `CountableSnapshot.count_rows`."""
+        self.close()
+        return int(self._session.execute(f"SELECT count(*) FROM ({self._select}) AS counted")[0][0])
+
     def marks(self, rows: int) -> Sequence[Mark]:
         """See `DivisibleSnapshot.marks`."""
         return self.find_marks(rows)

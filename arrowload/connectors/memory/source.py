@@ -90,6 +90,10 @@ class MemorySnapshot:
         self.overlap = overlap
         self.state = state
 
+    def count_rows(self) -> int:
+        """See `CountableSnapshot.count_rows`."""
+        return int(self._table.num_rows)
+
     def marks(self, rows: int) -> Sequence[Mark]:
         """See `DivisibleSnapshot.marks`."""
         if self._cursor is None:

@@ -68,6 +68,11 @@ class PostgresSnapshot:
         self.window = window
         self.state = State(cursor_values=state.cursor_values, watermarks=state.watermarks)
 
+    def count_rows(self) -> int:
+        """See `CountableSnapshot.count_rows`."""
+        self.close()
+        return int(self._session.execute(f"SELECT count(*) AS n {self._relation.rows(*self._conditions)}")[0][0])
+
     def marks(self, rows: int) -> Sequence[Mark]:
         """See `DivisibleSnapshot.marks`."""
         return self.find_marks(rows)

@@ -1,0 +1,1 @@
+"""Checks of the rows of a load before it is published, one a file."""
