@@ -124,11 +124,13 @@ class LocalStateBackend(DocumentStateBackend):
         """
         if recipe_name in self._locks:
             return super().acquire(recipe_name, owner, above=above)
-        self._locks[recipe_name] = self._lock_file(recipe_name)
         try:
+            while recipe_name not in self._locks or not self._is_current(recipe_name):
+                self._let_go(recipe_name)
+                self._locks[recipe_name] = self._lock_file(recipe_name)
             return super().acquire(recipe_name, owner, above=above)
         except BaseException:
-            os.close(self._locks.pop(recipe_name))
+            self._let_go(recipe_name)
             raise
 
     def release(self, lease: Lease) -> None:
@@ -137,7 +139,7 @@ class LocalStateBackend(DocumentStateBackend):
             try:
                 super().release(lease)
             finally:
-                os.close(self._locks.pop(lease.recipe))
+                self._let_go(lease.recipe)
 
     def unlock(self, recipe_name: str) -> str | None:
         """See `DocumentStateBackend.unlock`; the next run locks a file of its own."""
@@ -146,9 +148,24 @@ class LocalStateBackend(DocumentStateBackend):
         return had
 
     def _held_by(self, recipe_name: str, document: Document, stored: Stored | None) -> LeaseRecord | None:
-        if recipe_name in self._locks or document.lease is None:
-            return None
-        return document.lease if self._is_locked(recipe_name) else None
+        lease = document.lease
+        if lease is not None and recipe_name in self._locks and self._is_current(recipe_name):
+            # Whoever had the lock before this process has ended.
+            return lease if lease.nonce == self._nonces.get(recipe_name) else None
+        return lease if lease is not None and self._is_locked(recipe_name) else None
+
+    def _is_current(self, recipe_name: str) -> bool:
+        """Whether the file that this process holds a lock on is the one that others lock; `unlock` takes it away."""
+        try:
+            there = self._lock_path(recipe_name).stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(self._locks[recipe_name]), there)
+
+    def _let_go(self, recipe_name: str) -> None:
+        lock = self._locks.pop(recipe_name, None)
+        if lock is not None:
+            os.close(lock)
 
     def _lock_file(self, recipe_name: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -269,3 +269,21 @@ def test_a_state_that_cannot_be_read_leaves_the_recipe_unlocked(backend: LocalSt
 
     other = LocalStateBackend(tmp_path)
     other.release(other.acquire("orders", "me", above=0))
+
+
+def test_who_was_unlocked_does_not_take_the_lease_back(backend: LocalStateBackend, tmp_path: Path) -> None:
+    """A run that was taken for dead asks for a higher epoch: the next one has the recipe, and keeps it."""
+    lease = backend.acquire("orders", "taken for dead", above=0)
+    other = LocalStateBackend(tmp_path)
+    assert other.unlock("orders") == "taken for dead"
+    taken = other.acquire("orders", "the next", above=0)
+
+    with pytest.raises(BusyError, match="run by the next"):
+        backend.acquire("orders", "taken for dead", above=lease.epoch)
+    with pytest.raises(BusyError):
+        backend.compare_and_swap(lease, state(1))
+    backend.release(lease)
+    with pytest.raises(BusyError, match="run by the next"):
+        backend.acquire("orders", "taken for dead", above=0)
+    other.release(other.compare_and_swap(taken, state(2)))
+    backend.release(backend.acquire("orders", "taken for dead", above=0))
