@@ -277,8 +277,8 @@ class StateBackendConformance:
         make_backend().save("orders", FULL_STATE)
         acquire_and_die("orders", "a run that dies")
 
-        assert make_backend().facts("orders")["lease"] is None
         backend = make_backend()
+        assert backend.facts("orders")["lease"] is None
         backend.release(backend.acquire("orders", "the next", above=0))
 
     def test_a_lease_is_renewed_by_its_holder_alone(self, make_backend: Callable[[], OperableStateBackend]) -> None:
