@@ -16,7 +16,7 @@ from arrowload.core.state import State
 from arrowload.engine import commit, protocol
 from arrowload.engine.engine import Engine
 from arrowload.engine.overlap import SeenRows
-from arrowload.state.local import LocalStateBackend
+from arrowload.state.document import DocumentStateBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,12 +102,12 @@ def cursor_of_the_ledger_ignored() -> None:
 
 def each_run_a_home() -> None:
     """An interrupted append without cursor is not recognised as this recipe's own."""
-    real = LocalStateBackend._raise_epoch
+    real = DocumentStateBackend.acquire
 
-    def raise_epoch(backend: LocalStateBackend, recipe_name: str, owner: str, above: int) -> Lease:
-        return replaced(real(backend, recipe_name, owner, above), home=uuid.uuid4().hex)
+    def acquire(backend: DocumentStateBackend, recipe_name: str, owner: str, *, above: int) -> Lease:
+        return replaced(real(backend, recipe_name, owner, above=above), home=uuid.uuid4().hex)
 
-    LocalStateBackend._raise_epoch = raise_epoch  # type: ignore[method-assign]
+    DocumentStateBackend.acquire = acquire  # type: ignore[method-assign]
 
 
 def parts_not_rolled_forward() -> None:
