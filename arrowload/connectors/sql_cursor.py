@@ -5,6 +5,7 @@ Values travel as the database's own text, so that no precision is lost between r
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -14,7 +15,6 @@ from arrowload.core.state import CursorValue
 from arrowload.io.sql import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from arrowload.core.state import State
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CursorKind: TypeAlias = Literal["time", "number", "text", "uuid"]
 
+# Clocks differ, and dates have no zone.
+_TOLERANCE: Final = dt.timedelta(days=1)
 _NOT_FINITE: Final = ("infinity", "-infinity", "inf", "-inf", "nan")
 
 
@@ -207,7 +209,8 @@ class _Bounds:
 
     def window(self, low: str | None, nulls: int, notes: tuple[str, ...], until: str | None) -> CursorWindow:
         """The window above `low`, up to `until` when that is given."""
-        greatest = self._greatest(below=self._end()) if until is None else until
+        greatest, ahead = (until, ()) if until is not None else self._present(self._greatest(below=self._end()))
+        notes += ahead
         high = self._high(greatest) if until is None else until
         if low is not None and (high is None or self._less(high, low)):
             if greatest is not None and self._less(greatest, low):
@@ -237,6 +240,27 @@ class _Bounds:
         if self._incremental.boundary == "hold_back" and greatest is not None:
             return self._greatest(below=greatest)
         return greatest
+
+    def _present(self, greatest: str | None) -> tuple[str | None, tuple[str, ...]]:
+        """The greatest value that has come, and what to note of those that have not."""
+        mode, column = self._incremental.future_cursor, self._column
+        if greatest is None or column.kind != "time" or mode == "include":
+            return greatest, ()
+        soon = self._text(f"CAST(now() + {_interval(_TOLERANCE)} AS {column.type})")
+        if not self._less(soon, greatest):
+            return greatest, ()
+        end = self._end()
+        before_end = "" if end is None else f" AND {self._sql} < {self._value(end)}"
+        ahead = f"{self._sql} > {self._value(soon)}{before_end}"
+        count = self._execute(f"SELECT count(*) FROM {self._source} WHERE {ahead}")[0][0]
+        if mode == "error":
+            raise DataError(
+                f"the cursor `{column.name}` lies in the future in {count} rows, up to {greatest}",
+                context={"column": column.name, "rows": count, "greatest": greatest},
+                hint="mend the rows, or set `future_cursor: wait` or `include`",
+            )
+        note = f"{count} rows wait until their `{column.name}` comes; the furthest is {greatest}"
+        return self._greatest(below=soon), (note,)
 
     def _end(self) -> str | None:
         """Where the recipe ends, None when it does not."""

@@ -36,6 +36,13 @@ class CursorIncremental(
         Literal["error", "include", "exclude"],
         msgspec.Meta(description="What to do with rows whose cursor is NULL; include needs merge keys."),
     ] = "error"
+    future_cursor: Annotated[
+        Literal["wait", "include", "error"],
+        msgspec.Meta(
+            description="Rows whose cursor is a time more than a day ahead: they wait until it comes, are loaded and"
+            " move the cursor there, or end the run."
+        ),
+    ] = "wait"
     initial_value: Annotated[
         str | int | None, msgspec.Meta(description="Where the first run starts; without it, at the beginning.")
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from arrowload.connectors.base import Mark
@@ -145,6 +145,19 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
         kept = pc.and_kleene(kept, compare(cursor, from_scalar))
     if config.end_value is not None:
         kept = pc.and_kleene(kept, pc.less(cursor, pa.scalar(config.end_value, cursor.type)))
+    notes: tuple[str, ...] = ()
+    if until is None and config.future_cursor != "include":
+        waiting = _in_future(cursor)
+        count = pc.sum(pc.and_kleene(kept, waiting)).as_py() or 0
+        if count and config.future_cursor == "error":
+            raise DataError(
+                f"the cursor `{column}` lies in the future in {count} rows, up to {pc.max(cursor).as_py()}",
+                context={"column": column, "rows": count},
+                hint="mend the rows, or set `future_cursor: wait` or `include`",
+            )
+        if count:
+            kept = pc.and_kleene(kept, pc.invert(waiting))
+            notes = (f"{count} rows wait until their `{column}` comes; the furthest is {pc.max(cursor).as_py()}",)
     if until is not None:
         kept = pc.and_kleene(kept, pc.less_equal(cursor, pa.scalar(until, cursor.type)))
     elif config.boundary == "hold_back":
@@ -165,11 +178,19 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
         empty=not rows.num_rows,
         lower=None if lower is None else str(lower),
         upper=None if next_value is None else str(next_value),
-        notes=(f"{left_out} rows are left out, since `{column}` is NULL in them",) if left_out else (),
+        notes=(*notes, *((f"{left_out} rows are left out, since `{column}` is NULL in them",) if left_out else ())),
     )
     after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
     shared = overlap if config.boundary == "closed" or config.lag else None
     return MemorySnapshot(rows, window, shared, after, cursor=column)
+
+
+def _in_future(cursor: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which values are times more than a day ahead."""
+    if not (pa.types.is_timestamp(cursor.type) or pa.types.is_date(cursor.type)):
+        return pa.repeat(False, len(cursor))
+    soon = pa.scalar(dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).cast(pa.timestamp("us"))
+    return pc.fill_null(pc.greater(cursor.cast(pa.timestamp("us"), safe=False), soon), False)
 
 
 def _less(cursor: pa.Scalar, lag: dt.timedelta | None) -> pa.Scalar:

@@ -162,4 +162,4 @@ def test_interrupted(
     assert last["event"] == "Failed"
     assert last["message"] == f"interrupted by {signal.Signals(number).name}"
     assert json.loads((tmp_path / "r.json").read_text())["exit_code"] == code
-    assert (tmp_path / ".arrowload/state/endless.lock").read_text() == ""
+    assert "lease" not in json.loads((tmp_path / ".arrowload/state/endless.json").read_text())
