@@ -13,6 +13,7 @@ import click
 from click.exceptions import Exit
 
 from arrowload.cli.commands.backfill import backfill
+from arrowload.cli.commands.chaos import chaos
 from arrowload.cli.commands.init import init
 from arrowload.cli.commands.list_connectors import list_connectors
 from arrowload.cli.commands.plan import plan
@@ -71,6 +72,7 @@ for _command in (
     run,
     backfill,
     verify,
+    chaos,
     show,
     show_state,
     state,

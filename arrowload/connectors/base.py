@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from arrowload.core.batch import Batch
     from arrowload.core.state import State
+    from arrowload.models.destination_config import DestinationConfig
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
     from arrowload.state.document import DocumentStore
 
@@ -370,6 +371,22 @@ class StateJoiningWriter(Protocol):
 
     def join_state(self, store_state: Callable[[DocumentStore], None]) -> None:
         """Have `finalize` call `store_state`, after the ledger entry, with a store that is part of its transaction."""
+
+
+@runtime_checkable
+class ScratchDestination(Protocol):
+    """A destination, besides, that can be given an empty target of its own, to be thrown away afterwards."""
+
+    def scratch(self, name: str, folder: str) -> DestinationConfig:
+        """The same destination with another target, which is not there yet.
+
+        Args:
+            name: Letters, digits and underscores; no other scratch target has it.
+            folder: For what lies in files; removed by the caller.
+        """
+
+    def remove_scratch(self) -> None:
+        """Drop this destination's own target, which is a scratch one, and all that the ledger says of it."""
 
 
 @runtime_checkable

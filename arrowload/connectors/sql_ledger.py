@@ -159,6 +159,16 @@ class SqlLedger:
             return []
         return self._entries(f"pipeline_id = {_literal(pipeline_id)} ORDER BY generation, seq")
 
+    def forget(self) -> None:
+        """Remove all that is known of the target."""
+        if not self.exists():
+            return
+        mine = f"SELECT pipeline_id FROM {LEDGER_SCHEMA}.fence WHERE target = {_literal(self._target)}"
+        for table in ("seen", "loads", "fence"):
+            self._session.execute(
+                f"DELETE FROM {LEDGER_SCHEMA}.{table} WHERE pipeline_id IN ({mine}) RETURNING pipeline_id"
+            )
+
     def live_entries(self) -> list[LedgerEntry]:
         """The loads whose rows are in the target: of all recipes, oldest first, from the last that replaced the others.
 

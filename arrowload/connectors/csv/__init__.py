@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from arrowload.connectors.csv.config import CsvDestinationConfig, CsvSourceConfig
 from arrowload.connectors.registry import register_destination, register_source
+from arrowload.models.units import ResourcePath
 
 if TYPE_CHECKING:
     from arrowload.connectors.csv.source import CsvSource
     from arrowload.connectors.files.destination import FileDestination
+    from arrowload.models.destination_config import DestinationConfig
 
 
 @register_source("csv", config=CsvSourceConfig)
@@ -26,4 +30,7 @@ def create_csv_destination(config: CsvDestinationConfig, connection: None = None
     from arrowload.connectors.csv.destination import CsvFormat
     from arrowload.connectors.files.destination import FileDestination
 
-    return FileDestination(config.path, CsvFormat(config.compression), config.target_file_size)
+    def scratch(path: str) -> DestinationConfig:
+        return replace(config, path=ResourcePath(path))
+
+    return FileDestination(config.path, CsvFormat(config.compression), config.target_file_size, scratch)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
 from arrowload.connectors.duckdb.ledger import DuckDBLedger
 from arrowload.connectors.duckdb.merge import may_replace_rows
@@ -39,6 +41,7 @@ class DuckDBDestination:
     """
 
     def __init__(self, config: DuckDBDestinationConfig, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self._config = config
         self._session = DuckDBSession(config.path, connection)
         self._table = TableName.parse(config.table, default_schema="main")
         self.target_name = str(self._table)
@@ -149,6 +152,13 @@ class DuckDBDestination:
             filter=condition,
         )
         return DuckDBSource(config, self._session.connection)
+
+    def scratch(self, name: str, folder: str) -> DuckDBDestinationConfig:
+        """See `ScratchDestination.scratch`: a file of its own."""
+        return replace(self._config, path=ResourcePath(f"{folder}/{name}.duckdb"))
+
+    def remove_scratch(self) -> None:
+        """The file goes with its folder."""
 
     def state_store(self) -> DuckDBStateStore:
         """See `StateKeeper.state_store`."""

@@ -17,10 +17,11 @@ from arrowload.io.files import os_errors
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from arrowload.connectors.files.part import PartFormat
     from arrowload.core.typing import WriteMode
+    from arrowload.models.destination_config import DestinationConfig
 
 _FINALIZE: Final = (
     "link _arrowload/log/<number>.json, unless that number is taken: the commit",
@@ -35,9 +36,13 @@ class FileDestination:
         path: The dataset's folder; made when it is not there. Its log lies in it, so it may be moved.
         part_format: What its parts are.
         target_bytes: A part that has reached this size is closed and the next one begun.
+        scratch: The same keys of the recipe with another path.
     """
 
-    def __init__(self, path: str, part_format: PartFormat, target_bytes: int) -> None:
+    def __init__(
+        self, path: str, part_format: PartFormat, target_bytes: int, scratch: Callable[[str], DestinationConfig]
+    ) -> None:
+        self._scratch = scratch
         # The log lies in the folder and moves with it.
         self.target_name = "."
         self._folder = Path(path)
@@ -182,6 +187,13 @@ class FileDestination:
     def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
         """As `stored`."""
         return self.stored(columns)
+
+    def scratch(self, name: str, folder: str) -> DestinationConfig:
+        """See `ScratchDestination.scratch`: a folder of its own."""
+        return self._scratch(f"{folder}/{name}")
+
+    def remove_scratch(self) -> None:
+        """The dataset goes with the folder that it is in."""
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Finish what is committed, then drop what runs with older epochs left."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from arrowload.connectors.parquet.config import ParquetDestinationConfig, ParquetSourceConfig
 from arrowload.connectors.registry import register_destination, register_source
+from arrowload.models.units import ResourcePath
 
 if TYPE_CHECKING:
     from arrowload.connectors.files.destination import FileDestination
     from arrowload.connectors.parquet.source import ParquetSource
+    from arrowload.models.destination_config import DestinationConfig
 
 
 @register_source("parquet", config=ParquetSourceConfig)
@@ -26,4 +30,7 @@ def create_parquet_destination(config: ParquetDestinationConfig, connection: Non
     from arrowload.connectors.files.destination import FileDestination
     from arrowload.connectors.parquet.destination import ParquetFormat
 
-    return FileDestination(config.path, ParquetFormat(config.compression), config.target_file_size)
+    def scratch(path: str) -> DestinationConfig:
+        return replace(config, path=ResourcePath(path))
+
+    return FileDestination(config.path, ParquetFormat(config.compression), config.target_file_size, scratch)

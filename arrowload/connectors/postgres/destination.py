@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
 from arrowload.connectors.postgres.catalogue import get_table
 from arrowload.connectors.postgres.config import CONNECTION_KEYS
@@ -24,7 +26,7 @@ from arrowload.core.exceptions import (
     another_pipeline,
 )
 from arrowload.core.schema import refuse_repeated_names
-from arrowload.io.sql import TableName
+from arrowload.io.sql import TableName, quote_identifier
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -194,6 +196,16 @@ class PostgresDestination:
                 type="postgres", **keys, table=self._table.sql(), columns=tuple(columns), filter=condition
             )
         )
+
+    def scratch(self, name: str, folder: str) -> PostgresDestinationConfig:
+        """See `ScratchDestination.scratch`: a table in a schema of its own."""
+        return replace(self._config, table=TableName(name, self._table.table).sql())
+
+    def remove_scratch(self) -> None:
+        """See `ScratchDestination.remove_scratch`."""
+        with self._kept.opened() as session:
+            session.run(f"DROP SCHEMA IF EXISTS {quote_identifier(self._table.schema)} CASCADE")
+            SqlLedger(session, str(self._table)).forget()
 
     def state_store(self) -> SqlStateStore:
         """See `StateKeeper.state_store`; on a connection of its own, since leases are renewed while a load goes on."""
