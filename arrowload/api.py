@@ -102,7 +102,7 @@ def backfill(
     derived = backfill_recipe(loaded, start, end, chunk)
     if not force:
         with opened(loaded, needs_destination=True) as job:
-            refuse_doubling(job, start, end)
+            refuse_doubling(job, derived, start, end)
     return run(derived, subscribers=subscribers)
 
 

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class LoadFacts(NamedTuple):
-    """What is known of a load when its last row is staged.
+    """What is known of a load when it is staged whole.
 
     Attributes:
         rows_read: From the source, before any step.
-        rows_staged: To be published.
+        rows_written: To be published; of rows with one merge key, one counts.
         last_rows: Rows written by the last load of the recipe that wrote any; None before the first.
-        count_source: Counts the rows of the window in the source's snapshot; None where it cannot.
+        source_rows: Rows of the window as the source counts them; None where nobody asked, or it cannot.
         now: By the clock of this machine, in UTC.
     """
 
     rows_read: int
-    rows_staged: int
+    rows_written: int
     last_rows: int | None
-    count_source: Callable[[], int] | None
+    source_rows: int | None
     now: dt.datetime
 
 

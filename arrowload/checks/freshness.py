@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import pyarrow as pa
@@ -14,6 +14,8 @@ from arrowload.core.lazy import compute as pc
 from arrowload.core.registry import checks
 from arrowload.models.check_config import CheckConfig
 from arrowload.models.units import Duration  # noqa: TC001 - msgspec resolves field types when the program runs
+
+_MICROSECONDS: Final = pa.timestamp("us")
 
 
 class FreshnessConfig(CheckConfig, frozen=True, kw_only=True):
@@ -44,19 +46,23 @@ class Freshness:
 class _Newest:
     def __init__(self, config: FreshnessConfig) -> None:
         self._config = config
-        self._newest: dt.datetime | None = None
+        self._newest_us: int | None = None
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        newest = pc.max(batch.column(self._config.column).cast(pa.timestamp("us"), safe=False)).as_py()
+        # Microseconds, since Python has no year 10000.
+        moments = batch.column(self._config.column).cast(_MICROSECONDS, safe=False).cast(pa.int64())
+        newest = pc.max(moments).as_py()
         if newest is not None:
-            newest = newest.replace(tzinfo=dt.UTC)
-            self._newest = newest if self._newest is None else max(self._newest, newest)
+            self._newest_us = newest if self._newest_us is None else max(self._newest_us, newest)
 
     def problem(self, facts: LoadFacts) -> str | None:
-        if self._newest is None or facts.now - self._newest <= self._config.max_age:
+        if self._newest_us is None:
             return None
-        age = dt.timedelta(seconds=int((facts.now - self._newest).total_seconds()))
-        return f"the newest `{self._config.column}`, {self._newest.isoformat()}, is {age} old"
+        age_us = int(facts.now.timestamp() * 1_000_000) - self._newest_us
+        if age_us <= self._config.max_age / dt.timedelta(microseconds=1):
+            return None
+        newest = pa.scalar(self._newest_us, pa.int64()).cast(_MICROSECONDS)
+        return f"the newest `{self._config.column}`, {newest}, is {dt.timedelta(seconds=age_us // 1_000_000)} old"
 
 
 @checks.register("freshness", config=FreshnessConfig)

@@ -52,7 +52,7 @@ class RowCount:
 
     def problem(self, facts: LoadFacts) -> str | None:
         """See `BoundCheck.problem`."""
-        config, rows = self._config, facts.rows_staged
+        config, rows = self._config, facts.rows_written
         if config.min is not None and rows < config.min:
             return f"{rows} rows are fewer than {config.min}"
         if config.max is not None and rows > config.max:
@@ -64,10 +64,11 @@ class RowCount:
         return self._beside_source(facts) if config.same_as is not None else None
 
     def _beside_source(self, facts: LoadFacts) -> str | None:
-        if facts.count_source is None:
+        if facts.source_rows is None:
             return "the source cannot count its rows"
-        counted = facts.count_source()
-        return None if counted == facts.rows_read else f"{facts.rows_read} rows were read, and the source has {counted}"
+        if facts.source_rows == facts.rows_read:
+            return None
+        return f"{facts.rows_read} rows were read, and the source has {facts.source_rows}"
 
 
 @checks.register("row_count", config=RowCountConfig)

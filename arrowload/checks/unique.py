@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -69,7 +71,10 @@ class _Hashes:
         if self._connection is None:
             import duckdb
 
-            self._connection = duckdb.connect(config={"memory_limit": _MEMORY_LIMIT, "threads": 1})
+            spill = f"{tempfile.gettempdir()}/arrowload-{uuid.uuid4()}"
+            self._connection = duckdb.connect(
+                config={"memory_limit": _MEMORY_LIMIT, "threads": 1, "temp_directory": spill}
+            )
             self._connection.execute("CREATE TABLE hashes (hash BLOB)")
         return self._connection
 

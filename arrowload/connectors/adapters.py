@@ -127,6 +127,10 @@ class AtLeastOnceDestination:
         """There is no ledger."""
         return ()
 
+    def all_entries(self) -> Sequence[LedgerEntry]:
+        """There is no ledger."""
+        return ()
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """There is no ledger; what is remembered is in the state backend alone."""
 

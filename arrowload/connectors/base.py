@@ -440,6 +440,9 @@ class TransactionalDestination(Protocol):
     def entries(self, pipeline_id: str) -> Sequence[LedgerEntry]:
         """Every load of a pipeline that was committed, oldest first."""
 
+    def all_entries(self) -> Sequence[LedgerEntry]:
+        """Every load into the target that was committed, of whichever recipe, oldest first."""
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Enter a load of no rows, which changes what is remembered and nothing else; `seen` is as for `finalize`.
 

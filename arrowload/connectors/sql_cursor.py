@@ -142,7 +142,7 @@ def find_marks(
         f" WHERE {window.predicate} AND {value} IS NOT NULL) AS numbered"
         f" WHERE n % {rows} = 0{behind}) AS marks ORDER BY v"
     )
-    marks = [str(text) for (text,) in found]
+    marks = [str(text) for (text,) in found if column.kind == "text" or str(text).lower() not in _NOT_FINITE]
     return [*(mark for mark in marks if mark != window.cursor.text), window.cursor.text]
 
 
@@ -237,9 +237,17 @@ class _Bounds:
         )
 
     def _high(self, greatest: str | None) -> str | None:
-        if self._incremental.boundary == "hold_back" and greatest is not None:
-            return self._greatest(below=greatest)
-        return greatest
+        if self._incremental.boundary != "hold_back" or greatest is None or self._has_passed_end():
+            return greatest
+        return self._greatest(below=greatest)
+
+    def _has_passed_end(self) -> bool:
+        """Whether the source goes on beyond where the recipe ends, so that no row below the end is still to come."""
+        end = self._end()
+        return end is not None and self._has_rows(f"{self._sql} >= {self._value(end)}")
+
+    def _has_rows(self, condition: str) -> bool:
+        return bool(self._execute(f"SELECT 1 AS one FROM {self._source} WHERE {condition} LIMIT 1"))
 
     def _present(self, greatest: str | None) -> tuple[str | None, tuple[str, ...]]:
         """The greatest value that has come, and what to note of those that have not."""
@@ -280,9 +288,15 @@ class _Bounds:
         return low is not None and high == low and not shares_rows and not included
 
     def _lower(self, low: str | None) -> str | None:
-        """The lower bound: what is remembered less the lag, or where the recipe starts."""
-        if low is not None:
-            return self._minus_lag(low)
+        """The lower bound: what is remembered less the lag, and not below where the recipe starts."""
+        start = self._start()
+        if low is None:
+            return start
+        lower = self._minus_lag(low)
+        return start if start is not None and self._less(lower, start) and not self._less(low, start) else lower
+
+    def _start(self) -> str | None:
+        """Where the recipe starts, None at the beginning."""
         initial = self._incremental.initial_value
         return None if initial is None else self._written(str(initial), "initial_value")
 
@@ -301,8 +315,8 @@ class _Bounds:
         condition = f"{self._sql} IS NOT NULL" if below is None else f"{self._sql} < {self._value(below)}"
         # Not max(): uuid has none before Postgres 18, and an index serves this as well.
         found = self._execute(
-            f"SELECT CAST({self._sql} AS text) AS v FROM {self._source} WHERE {condition}"
-            f" ORDER BY {self._sql} DESC LIMIT 1"
+            f"SELECT CAST(v AS text) AS t FROM (SELECT {self._sql} AS v FROM {self._source} WHERE {condition}"
+            f" ORDER BY {self._sql} DESC LIMIT 1) AS greatest"
         )
         if not found:
             return None
@@ -329,6 +343,8 @@ class _Bounds:
             return predicate
         lag = self._incremental.lag
         behind = f" AND {self._sql} >= {self._value(low)} - {_interval(lag)}" if lag is not None else ""
+        start = self._start()
+        behind += f" AND {self._sql} >= {self._value(start)}" if start is not None else ""
         return f"({predicate} OR ({self._late} AND {self._sql} <= {self._value(high)}{behind}))"
 
     def _with_nulls(self, predicate: str) -> str:

@@ -15,7 +15,7 @@ from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 LEDGER_SCHEMA: Final = "_arrowload"
 
@@ -169,14 +169,18 @@ class SqlLedger:
                 f"DELETE FROM {LEDGER_SCHEMA}.{table} WHERE pipeline_id IN ({mine}) RETURNING pipeline_id"
             )
 
+    def all_entries(self) -> list[LedgerEntry]:
+        """Every load into the target, of whichever recipe, oldest first."""
+        if not self.exists():
+            return []
+        return self._entries(f"target = {_literal(self._target)} ORDER BY committed_at, generation, seq")
+
     def live_entries(self) -> list[LedgerEntry]:
         """The loads whose rows are in the target: of all recipes, oldest first, from the last that replaced the others.
 
         A load of no rows that changed what is remembered is not among them.
         """
-        if not self.exists():
-            return []
-        entries = self._entries(f"target = {_literal(self._target)} ORDER BY committed_at, generation, seq")
+        entries = self.all_entries()
         replaced = [place for place, entry in enumerate(entries) if entry.write_mode == "replace"]
         live = entries[replaced[-1] :] if replaced else entries
         return [entry for entry in live if entry.rows_written or entry.rows_read or entry.write_mode == "replace"]
@@ -198,15 +202,25 @@ class SqlLedger:
         return [_entry(dict(zip(LedgerEntry.__struct_fields__, row, strict=True))) for row in rows]
 
 
-def within_bounds(entry: LedgerEntry, column: str, type_name: str) -> str:
-    """The condition that the rows of a load meet: above its lower bound, up to its upper one."""
-    name = quote_identifier(column)
-    bounds = [
-        f"{name} {sign} CAST({quote_literal(text)} AS {type_name})"
-        for sign, text in ((">", entry.lower), ("<=", entry.upper))
-        if text is not None
-    ]
-    return " AND ".join(bounds) or "true"
+def told_apart(entries: Sequence[LedgerEntry], column: str, type_name: str) -> list[tuple[LedgerEntry, str]]:
+    """Each load with the condition that its rows meet: above where the one before it ended, up to where it ended.
+
+    Args:
+        entries: Of one pipeline, oldest first.
+        column: Of the target.
+        type_name: Its type; text is compared byte by byte.
+    """
+    bytewise = ' COLLATE "C"' if type_name.lower().startswith(("text", "varchar", "character varying")) else ""
+    name, conditions, before = quote_identifier(column) + bytewise, [], None
+    for entry in entries:
+        bounds = [
+            f"{name} {sign} CAST({quote_literal(text)} AS {type_name}){bytewise}"
+            for sign, text in ((">", before), ("<=", entry.upper))
+            if text is not None
+        ]
+        conditions.append((entry, " AND ".join(bounds) or "true"))
+        before = entry.upper or before
+    return conditions
 
 
 def has_tables(session: SqlSession, tables: Mapping[str, str]) -> bool:

@@ -34,6 +34,7 @@ class SqlStateStore:
         prepare: Opens the database for writing, and makes the tables where they are not there; called once, before a
             row is read to be written over. None within a transaction of a load, before which that was done.
         place: The database, for people.
+        clock: SQL of the time now, by the server's clock; within a transaction too.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class SqlStateStore:
         exists: Callable[[], bool],
         prepare: Callable[[], None] | None,
         place: str,
+        clock: str = "now()",
     ) -> None:
+        self._clock = clock
         self._opened = opened
         self._exists = exists
         self._prepare = prepare
@@ -62,8 +65,8 @@ class SqlStateStore:
             return None
         with self._opened() as session:
             rows = session.execute(
-                "SELECT document, token, CAST(extract(epoch FROM now() - written_at) AS double precision) AS idle"
-                f" FROM {_STATE} WHERE recipe = {quote_literal(name)}"
+                f"SELECT document, token, CAST(extract(epoch FROM {self._clock} - written_at) AS double precision)"
+                f" AS idle FROM {_STATE} WHERE recipe = {quote_literal(name)}"
             )
         return Stored(rows[0][0].encode(), rows[0][1], max(0.0, float(rows[0][2]))) if rows else None
 
@@ -72,12 +75,12 @@ class SqlStateStore:
         document, token = quote_literal(data.decode()), quote_literal(secrets.token_hex(16))
         if over is None:
             statement = (
-                f"INSERT INTO {_STATE} VALUES ({quote_literal(name)}, {document}, {token}, now())"
+                f"INSERT INTO {_STATE} VALUES ({quote_literal(name)}, {document}, {token}, {self._clock})"
                 " ON CONFLICT DO NOTHING RETURNING token"
             )
         else:
             statement = (
-                f"UPDATE {_STATE} SET document = {document}, token = {token}, written_at = now()"
+                f"UPDATE {_STATE} SET document = {document}, token = {token}, written_at = {self._clock}"
                 f" WHERE recipe = {quote_literal(name)} AND token = {quote_literal(over)} RETURNING token"
             )
         with self._opened() as session:
@@ -105,9 +108,9 @@ class SqlStateStore:
         return {int(version): document.encode() for version, document in rows}
 
     @classmethod
-    def within(cls, session: SqlSession, place: str) -> SqlStateStore:
+    def within(cls, session: SqlSession, place: str, clock: str = "now()") -> SqlStateStore:
         """The documents as the transaction of `session` sees and writes them; the tables are there."""
-        return cls(lambda: nullcontext(session), exists=lambda: True, prepare=None, place=place)
+        return cls(lambda: nullcontext(session), exists=lambda: True, prepare=None, place=place, clock=clock)
 
     def _made_ready(self) -> None:
         if self._prepare is not None:

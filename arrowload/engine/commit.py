@@ -57,6 +57,9 @@ from arrowload.engine.protocol import (
     Terms,
 )
 
+# Of shares, which are floats.
+_ROUNDING = 1e-6
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands.
@@ -342,10 +345,11 @@ def _fail(run: Run, event: Failed) -> tuple[Run, Effect]:
 
 def _again(run: Run) -> tuple[Run, Effect]:
     if run.attempt >= run.terms.max_attempts:
+        kept = f"the {run.committed} loads before it are committed" if run.committed else "nothing was committed"
         lost = TransientConnectorError(
             f"`{run.terms.recipe}` was not committed in {run.attempt} attempts",
-            context={"recipe": run.terms.recipe, "attempts": run.attempt},
-            hint="nothing was committed; run again when the destination is well",
+            context={"recipe": run.terms.recipe, "attempts": run.attempt, "committed": run.committed},
+            hint=f"{kept}; run again when the destination is well",
         )
         return run, Finish(status=None, error=lost)
     fresh = Run(
@@ -404,7 +408,7 @@ def _shrunk(terms: Terms, sealed: Sealed) -> DataError | None:
             context={**context, "path": "$.destination.allow_empty"},
             hint="nothing was changed; if that is right, set `allow_empty: true` in `destination`",
         )
-    if new and new < old * (1 - terms.max_shrink):
+    if new and old - new > old * terms.max_shrink + _ROUNDING:
         return DataError(
             f"`{terms.target}` would shrink from {old} rows to {new}, by more than {terms.max_shrink:.0%}",
             context={**context, "path": "$.destination.max_shrink"},

@@ -23,6 +23,8 @@ def question(recipe: Recipe, facts: SourceFacts) -> dict[str, Any]:
     asked: dict[str, Any] = {"type": recipe.source.type, "source": facts.identity}
     if isinstance(incremental, CursorIncremental):
         asked |= {"cursor_column": incremental.cursor_column, "lag": incremental.lag or dt.timedelta()}
+        if incremental.end_value is not None:
+            asked["range"] = [str(incremental.initial_value), str(incremental.end_value)]
     return {_KEY: asked}
 
 

@@ -16,6 +16,7 @@ from arrowload.checks.suite import CheckSuite
 from arrowload.connectors.base import SEEN_SCHEMA, CountableSnapshot, Load, StateJoiningWriter
 from arrowload.core.exceptions import DataError, DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
+from arrowload.core.secret import mask
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, LeasingStateBackend
 from arrowload.engine import commit, protocol
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from arrowload.connectors.base import LoadWriter, Snapshot
+    from arrowload.connectors.base import LoadWriter, Sealed, Snapshot
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
     from arrowload.planning.capabilities import Split
@@ -84,7 +85,9 @@ class Engine:
         self._joined: Lease | None = None
         self._remembered = State()
         self._warnings: list[str] = []
+        self._checks: CheckSuite | None = None
         self._last_rows: int | None = None
+        self._source_rows: int | None = None
         self._counts = Counts()
         # Of the chunks that are committed.
         self._totals = Counts()
@@ -196,9 +199,12 @@ class Engine:
         self._remembered = effect.state
         facts = self._job.source.facts()
         require_same_question(self._job.recipe, facts, effect.state, self._job.write_mode)
-        until = self._chunks.begin(effect.state)
-        bound = {} if until is None else {"until": until}
-        snapshot = self._reading.enter_context(self._job.source.snapshot(effect.state, **bound))
+        snapshot = self._opened_chunk(effect.state)
+        while snapshot.window.empty and self._chunks.has_more:
+            # What was there when the chunks were cut has gone since: a file was changed, and belongs to a later one.
+            self._reading.close()
+            self._chunks.end(Counts())
+            snapshot = self._opened_chunk(effect.state)
         window = snapshot.window
         unknown = window.empty and not snapshot.schema.names
         if unknown:
@@ -210,6 +216,11 @@ class Engine:
         self._emit(WindowPlanned(self._plan))
         more = self._chunks.has_more and not window.empty
         return protocol.Planned(empty=window.empty, unknown=unknown, more=more, lower=window.lower, upper=window.upper)
+
+    def _opened_chunk(self, state: State) -> Snapshot:
+        until = self._chunks.begin(state)
+        bound = {} if until is None else {"until": until}
+        return self._reading.enter_context(self._job.source.snapshot(state, **bound))
 
     def _stage(self, effect: protocol.Stage) -> protocol.Event:
         snapshot, pipeline, target = self._planned()
@@ -238,14 +249,19 @@ class Engine:
             raise
         finally:
             transfer.close()
-        self._require_checks(snapshot, transfer)
+        self._checks = transfer.checks
+        if any(getattr(check, "same_as", None) for check in self._job.recipe.checks):
+            self._source_rows = snapshot.count_rows() if isinstance(snapshot, CountableSnapshot) else None
         staged = protocol.Staged(transfer.tally(), self._state_after(snapshot))
         # A source that is the destination's own server must not hold its snapshot while the destination commits.
         self._reading.close()
         return staged
 
     def _seal(self, effect: protocol.Seal) -> protocol.Event:
-        return protocol.SealedStage(self._writing().seal(), dt.datetime.now(dt.UTC), __version__)
+        sealed = self._writing().seal()
+        if self._checks is not None:
+            self._require_checks(self._checks, sealed)
+        return protocol.SealedStage(sealed, dt.datetime.now(dt.UTC), __version__)
 
     def _finalize(self, effect: protocol.Finalize) -> protocol.Event:
         seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
@@ -332,21 +348,19 @@ class Engine:
             notify=self._batch_moved,
         )
 
-    def _require_checks(self, snapshot: Snapshot, transfer: Transfer) -> None:
+    def _require_checks(self, checks: CheckSuite, sealed: Sealed) -> None:
         """Raises DataError when a check fails that must not; nothing is published then."""
-        if transfer.checks is None:
-            return
         facts = LoadFacts(
-            rows_read=transfer.counts.rows_read,
-            rows_staged=transfer.counts.rows_staged,
+            rows_read=self._counts.rows_read,
+            rows_written=sealed.rows_staged - sealed.rows_duplicate,
             last_rows=self._last_rows,
-            count_source=snapshot.count_rows if isinstance(snapshot, CountableSnapshot) else None,
+            source_rows=self._source_rows,
             now=dt.datetime.now(dt.UTC),
         )
-        failed = transfer.checks.failed(facts)
+        failed = checks.failed(facts)
         for check in failed:
             if check.on_fail == "warn":
-                warning = f"check `{check.check}`: {check.problem}"
+                warning = mask(f"check `{check.check}`: {check.problem}")
                 self._warnings.append(warning)
                 self._emit(Warned(warning))
         fatal = [check for check in failed if check.on_fail == "fail"]

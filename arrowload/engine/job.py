@@ -128,8 +128,7 @@ class Job:
                 pipeline.output_schema, write_mode=self.write_mode, merge_keys=self.merge_keys
             )
             check_batch_cast(pipeline.output_schema, target.schema)
-            if self.recipe.checks:
-                CheckSuite(self.recipe.checks, target.schema)
+            self._require_checkable(target.schema)
         plan = build_plan(
             self.recipe,
             source=self.source.facts(),
@@ -142,6 +141,19 @@ class Job:
             write_mode=self.write_mode,
         )
         return plan, pipeline
+
+    def _require_checkable(self, schema: pa.Schema) -> None:
+        """Raises RecipeError when a check cannot look at rows of `schema`."""
+        if not self.recipe.checks:
+            return
+        CheckSuite(self.recipe.checks, schema)
+        compares = any(getattr(check, "change", None) is not None for check in self.recipe.checks)
+        if compares and self.recipe.runtime.commit_every is not None:
+            raise RecipeError(
+                "a chunk cannot be compared with the load before it",
+                context={"path": "$.checks"},
+                hint="take `change` out of the check, or `commit_every` out of `runtime`",
+            )
 
     def plan_nothing(self, window: Window) -> LoadPlan:
         """The plan for a source that has no rows, nor says which columns they would have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from arrowload.core.exceptions import BusyError, DataLoaderError
+from arrowload.core.exceptions import BusyError, DataLoaderError, EngineError
 
 if TYPE_CHECKING:
     from arrowload.core.state_backend import Lease, LeasingStateBackend
@@ -30,8 +30,8 @@ class LeaseKeeper:
 
     def hold(self, lease: Lease) -> None:
         """Renew `lease` from now on, in the place of an earlier one of the run; one without a `ttl_s` needs none."""
-        self._lease = lease
-        if lease.ttl_s is not None and self._thread is None:
+        self._lease, self._lost = lease, None
+        if lease.ttl_s is not None and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._renew, name="arrowload-lease", daemon=True)
             self._thread.start()
 
@@ -60,8 +60,14 @@ class LeaseKeeper:
             except BusyError as exc:
                 self._lost = exc
                 return
-            except DataLoaderError as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the run is to hear of it
                 missed += 1
                 if missed == _RENEWALS:
-                    self._lost = exc
+                    self._lost = exc if isinstance(exc, DataLoaderError) else _not_renewed(exc)
                     return
+
+
+def _not_renewed(cause: Exception) -> EngineError:
+    error = EngineError(f"the lease could not be renewed: {type(cause).__name__}: {cause}")
+    error.__cause__ = cause
+    return error

@@ -67,7 +67,11 @@ def _comparable(value: Any) -> Any:
     try:
         if value.type == "number":
             return Decimal(value.text)
-        return dt.datetime.fromisoformat(value.text) if value.type == "time" else value.text.encode()
+        if value.type != "time":
+            return value.text.encode()
+        moment = dt.datetime.fromisoformat(value.text)
+        # Sessions are set to UTC, so that is what a text without a zone stands for.
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
     except (ValueError, InvalidOperation):
         return None
 

@@ -21,6 +21,7 @@ from arrowload.core.exceptions import RecipeError, StateError
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, OperableStateBackend
 from arrowload.engine.commit import load_id, position
+from arrowload.engine.continuity import require_same_question
 from arrowload.engine.moves import harm_of
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Operations:
             force: Also in the place of this recipe's own bounds.
 
         Raises:
-            StateError: This recipe has loaded something already, or its source is another.
+            StateError: This recipe has loaded something already, or its source or cursor is another.
         """
         with self._held() as held:
             if position(held.remembered) != (0, 0) and not force:
@@ -154,6 +155,9 @@ class Operations:
                     context={"recipe": self._recipe},
                     hint="with --force, its bounds are replaced all the same",
                 )
+            if not force:
+                recipe = self._job.recipe
+                require_same_question(recipe, self._job.source.facts(), other, self._job.write_mode)
             metadata = {key: value for key, value in other.metadata.items() if key not in ("pipeline_id", "home")}
             return held.commit(msgspec.structs.replace(other, metadata=metadata), seen)
 
@@ -194,6 +198,13 @@ class Operations:
             BusyError: A run is under way.
         """
         with self._held(checked=False) as held:
+            strangers = _pipeline_of(held.stored) not in (None, held.head.pipeline_id)
+            if position(held.stored) <= _position(held.head) and not strangers:
+                raise StateError(
+                    f"the state of `{self._recipe}` knows of nothing that the ledger does not",
+                    context={"recipe": self._recipe},
+                    hint="the next run goes on from the ledger; `arrowload state set` moves it elsewhere",
+                )
             return held.commit(held.stored)
 
     def _refuse_harm(self, before: State, after: State) -> None:
@@ -296,6 +307,10 @@ class _Held:
         """Tell the state backend."""
         self._lease = self._backend.compare_and_swap(self._lease, state)
         return state
+
+
+def _pipeline_of(state: State) -> str | None:
+    return state.metadata.get("pipeline_id")
 
 
 def _position(head: LedgerHead | None) -> tuple[int, int]:

@@ -297,11 +297,22 @@ class Decoder:
         if mode == "replace" and incremental is not None:
             problem = "an incremental load cannot replace: the destination would hold only the new rows"
             raise self._error(("source", "incremental"), problem, "use `write_mode: append` or `merge`", at_key=True)
+        if isinstance(incremental, CursorIncremental) and incremental.late == "xmin":
+            self._check_xmin(incremental, mode)
         if mode != "merge" and isinstance(incremental, CursorIncremental) and incremental.null_cursor == "include":
             problem = "rows without a cursor are read in every run, which only a merge absorbs"
             raise self._error(
                 ("source", "incremental", "null_cursor"), problem, "use `write_mode: merge`, or `exclude`"
             )
+
+    def _check_xmin(self, incremental: CursorIncremental, mode: str) -> None:
+        if incremental.boundary != "closed":
+            problem = f"`late: xmin` tells rows apart at a closed boundary, and this one is `{incremental.boundary}`"
+            raise self._error(("source", "incremental", "late"), problem, "leave `boundary` out")
+        if mode == "append" and incremental.lag is None:
+            # Ids of transactions come round again, and a row that is rewritten looks like one that is new.
+            problem = "under append, `late: xmin` needs to be told how far behind the cursor rows may be"
+            raise self._error(("source", "incremental", "late"), problem, "add `lag`, such as `lag: 7d`")
 
 
 def _get(value: Any, path: Path) -> Any:

@@ -78,7 +78,7 @@ def build_plan(
         batch_size=recipe.runtime.batch_size,
         parallelism=recipe.runtime.parallelism,
         max_memory=int(recipe.runtime.max_memory),
-        checks=tuple(_described(check) for check in recipe.checks),
+        checks=tuple(mask(_described(check)) for check in recipe.checks),
         commit_every=_commit_every(recipe, write_mode),
         notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
     )

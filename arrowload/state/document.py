@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 2
 VERSIONS_KEPT: Final = 5
+# Each lost race is somebody else's won one.
+_MOST_TRIES: Final = 100
 
 
 class Stored(NamedTuple):
@@ -252,11 +254,16 @@ class DocumentStateBackend:
         return had[0] if had else None
 
     def forget(self, recipe_name: str) -> None:
-        """Begin anew with an empty state, though what is stored cannot be read; older versions stay where they are."""
+        """Begin anew with an empty state, though what is stored cannot be read; older versions stay where they are.
+
+        Epochs begin anew, too: a run asks for one above that of the fence in the destination.
+        """
         with self._lock:
             stored = self._store.read(recipe_name, for_update=True)
             if stored is not None:
-                self._store.write(recipe_name, msgspec.json.encode(_sealed(Document())), over=stored.token)
+                version = max(self._store.kept(recipe_name), default=-1) + 1
+                fresh = msgspec.json.encode(_sealed(Document(version=version)))
+                self._store.write(recipe_name, fresh, over=stored.token)
 
     def history(self, recipe_name: str) -> list[StateVersion]:
         """The state and the versions before it that are kept, newest first."""
@@ -275,7 +282,7 @@ class DocumentStateBackend:
 
     def _change(self, recipe_name: str, change: Callable[[Document, Stored | None], Document | None]) -> Document:
         """Write what `change` makes of the document, on top of what it was shown; nothing when it makes None."""
-        while True:
+        for _ in range(_MOST_TRIES):
             document, stored = self._read(recipe_name, for_update=True)
             changed = change(document, stored)
             if changed is None:
@@ -291,6 +298,12 @@ class DocumentStateBackend:
                 now = self._store.read(recipe_name)
                 if now is not None and now.data == data:
                     return sealed
+        raise BusyError(
+            f"the state `{self._store.location(recipe_name)}` was changed by others {_MOST_TRIES} times in a row, or"
+            " its store does not compare as it should",
+            context={"recipe": recipe_name},
+            hint="run again; if it stays so, keep the state elsewhere",
+        )
 
     def _read(self, recipe_name: str, *, for_update: bool = False) -> tuple[Document, Stored | None]:
         with self._lock:

@@ -17,6 +17,7 @@ from arrowload.state.document import VERSIONS_KEPT, DocumentStateBackend, Stored
 
 _KEY: Final = {"recipe": "S", "entry": "S"}
 _CURRENT: Final = "current"
+_NO_TABLE: Final = "ResourceNotFoundException"
 _MADE_MEANWHILE: Final = "ResourceInUseException"
 # Of an item, its keys and attribute names included; what we add takes less than the difference.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -58,7 +59,7 @@ class DynamoDBStore:
             try:
                 found = self._client.get_item(TableName=self._table, Key=_key(name, _CURRENT), ConsistentRead=True)
             except ClientError as exc:
-                if error_code(exc) != "ResourceNotFoundException":
+                if error_code(exc) != _NO_TABLE:
                     raise
                 return None
         now = answered_at(found)
@@ -96,6 +97,8 @@ class DynamoDBStore:
         return {int(entry.removeprefix("version ")): data for entry, data in self._kept_items(name).items()}
 
     def _kept_items(self, name: str) -> dict[str, bytes]:
+        from botocore.exceptions import ClientError
+
         with aws_errors(self.location(name)):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
@@ -103,7 +106,12 @@ class DynamoDBStore:
                 KeyConditionExpression="recipe = :r AND begins_with(entry, :v)",
                 ExpressionAttributeValues={":r": {"S": name}, ":v": {"S": "version "}},
             )
-            return {item["entry"]["S"]: item["document"]["B"] for page in pages for item in page["Items"]}
+            try:
+                return {item["entry"]["S"]: item["document"]["B"] for page in pages for item in page["Items"]}
+            except ClientError as exc:
+                if error_code(exc) != _NO_TABLE:
+                    raise
+                return {}
 
     def _put(self, name: str, entry: str, attributes: dict[str, Any], condition: dict[str, Any]) -> bool:
         from botocore.exceptions import ClientError
@@ -117,15 +125,17 @@ class DynamoDBStore:
         request = {"TableName": self._table, "Item": {**_key(name, entry), **attributes}, **condition}
         with aws_errors(self.location(name)):
             try:
-                self._client.put_item(**request)
-            except ClientError as exc:
-                if error_code(exc) == "ResourceNotFoundException":
+                try:
+                    self._client.put_item(**request)
+                except ClientError as exc:
+                    if error_code(exc) != _NO_TABLE:
+                        raise
                     self._make_table()
                     self._client.put_item(**request)
-                elif error_code(exc) in LOST_RACE:
-                    return False
-                else:
+            except ClientError as exc:
+                if error_code(exc) not in LOST_RACE:
                     raise
+                return False
         return True
 
     def _make_table(self) -> None:

@@ -70,6 +70,8 @@ class S3Store:
             return False
         # Some stores do not know of conditions and write all the same; the first object of a recipe finds out.
         if over is None and self._put(self._key(name), data, condition):
+            with aws_errors(self.location(name)):
+                self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
             raise StateError(
                 f"`{self.location(name)}`: the store wrote over an object that it was told not to",
                 context={"bucket": self._bucket},

@@ -169,3 +169,22 @@ def test_a_paused_owner_that_wakes_is_refused(world: Callable[..., World]) -> No
     assert rival.report["commits"] == 1
     assert woken.exit_code == 75, woken
     assert contested.differences() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["sql beside the rows"], indirect=True)
+def test_an_owner_that_sleeps_with_the_state_in_hand(world: Callable[..., World]) -> None:
+    """Its open transaction has locked the state; the server ends it, so that the next run can take over."""
+    contested = world(lease="1s")
+
+    with start_recipe(contested.recipe, failpoints="finalize.ledger=hang") as zombie:
+        zombie.wait_stopped()
+        time.sleep(2.2)
+        rival = run_recipe(contested.recipe)
+        zombie.resume()
+        woken = zombie.wait()
+
+    assert rival.exit_code == 0, rival.error
+    assert rival.seconds < 25
+    assert woken.exit_code in {0, 75}, woken
+    assert contested.differences() == []

@@ -13,7 +13,7 @@ from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
 from arrowload.connectors.duckdb.state import DuckDBStateStore
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table
-from arrowload.connectors.sql_ledger import within_bounds
+from arrowload.connectors.sql_ledger import told_apart
 from arrowload.core.exceptions import EngineError
 from arrowload.core.schema import refuse_repeated_names, require_demanded
 from arrowload.io.sql import TableName, quote_identifier
@@ -108,6 +108,10 @@ class DuckDBDestination:
         """See `TransactionalDestination.entries`."""
         return [] if self._session.is_absent else self._ledger.entries(pipeline_id)
 
+    def all_entries(self) -> list[LedgerEntry]:
+        """See `TransactionalDestination.all_entries`."""
+        return [] if self._session.is_absent else self._ledger.all_entries()
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """See `TransactionalDestination.amend`."""
         with self._session.transaction():
@@ -134,10 +138,11 @@ class DuckDBDestination:
     def stored_by_load(self, columns: Sequence[str], cursor: str) -> Sequence[StoredRows]:
         """See `VerifiableDestination.stored_by_load`."""
         kinds = dict(self._session.execute(f"SELECT column_name, column_type FROM (DESCRIBE {self._table.sql()})"))
+        if cursor not in kinds:
+            return ()
         return [
-            StoredRows((load,), self._reader(columns, within_bounds(load, cursor, kinds[cursor])), None)
-            for load in self._ledger.live_entries()
-            if cursor in kinds
+            StoredRows((load,), self._reader(columns, condition), None)
+            for load, condition in told_apart(self._ledger.live_entries(), cursor, kinds[cursor])
         ]
 
     def _reader(self, columns: Sequence[str], condition: str | None) -> DuckDBSource:

@@ -144,6 +144,10 @@ class FileDestination:
         loads = self._dataset.log.refresh().loads
         return [load.entry for load in loads if load.entry.pipeline_id == pipeline_id]
 
+    def all_entries(self) -> list[LedgerEntry]:
+        """See `TransactionalDestination.all_entries`."""
+        return [load.entry for load in self._dataset.log.refresh().loads]
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """See `TransactionalDestination.amend`."""
         with os_errors(self._folder):

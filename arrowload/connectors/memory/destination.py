@@ -67,6 +67,11 @@ class MemoryDestination:
         pipeline = self._store.pipelines.get(pipeline_id)
         return sorted(pipeline.entries, key=lambda e: (e.generation, e.seq)) if pipeline is not None else []
 
+    def all_entries(self) -> list[LedgerEntry]:
+        """See `TransactionalDestination.all_entries`."""
+        pipelines = [p for p in self._store.pipelines.values() if p.target == self.target_name]
+        return sorted((e for p in pipelines for e in p.entries), key=lambda e: (e.committed_at, e.generation, e.seq))
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """See `TransactionalDestination.amend`."""
         with self._store.lock:

@@ -138,6 +138,9 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
     lower = remembered if remembered is not None else config.initial_value
     lower_scalar = pa.scalar(lower, cursor.type) if lower is not None else None
     from_scalar = _less(lower_scalar, config.lag) if remembered is not None else lower_scalar
+    start = pa.scalar(config.initial_value, cursor.type) if config.initial_value is not None else None
+    if start is not None and from_scalar is not None and pc.less(from_scalar, start).as_py():
+        from_scalar = start if pc.less_equal(start, lower_scalar).as_py() else from_scalar
     kept = cursor.is_valid()
     if from_scalar is not None:
         shares_rows = config.boundary == "closed" or config.lag is not None or remembered is None
@@ -160,7 +163,7 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
             notes = (f"{count} rows wait until their `{column}` comes; the furthest is {pc.max(cursor).as_py()}",)
     if until is not None:
         kept = pc.and_kleene(kept, pc.less_equal(cursor, pa.scalar(until, cursor.type)))
-    elif config.boundary == "hold_back":
+    elif config.boundary == "hold_back" and not _has_passed(cursor, config.end_value):
         kept = pc.and_kleene(kept, pc.less(cursor, pc.max(cursor.filter(kept))))
     if config.null_cursor == "include":
         kept = pc.or_kleene(kept, cursor.is_null())
@@ -183,6 +186,11 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
     after = State(cursor_values={column: next_value} if next_value is not None else {}, metadata=state.metadata)
     shared = overlap if config.boundary == "closed" or config.lag else None
     return MemorySnapshot(rows, window, shared, after, cursor=column)
+
+
+def _has_passed(cursor: pa.ChunkedArray, end: object) -> bool:
+    """Whether the table goes on beyond where the recipe ends, so that no row below the end is still to come."""
+    return end is not None and bool(pc.any(pc.greater_equal(cursor, pa.scalar(end, cursor.type))).as_py())
 
 
 def _in_future(cursor: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -13,10 +13,10 @@ from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.kept_session import KeptSession
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
 from arrowload.connectors.postgres.relay import stores_as_is
-from arrowload.connectors.postgres.session import connect, describe_server
+from arrowload.connectors.postgres.session import SERVER_CLOCK, connect, describe_server
 from arrowload.connectors.postgres.target import Target, find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
-from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables, within_bounds
+from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables, told_apart
 from arrowload.connectors.sql_state import STATE_TABLES, SqlStateStore
 from arrowload.core.exceptions import (
     ConnectorError,
@@ -140,6 +140,11 @@ class PostgresDestination:
         with self._kept.opened() as session:
             return SqlLedger(session, str(self._table)).entries(pipeline_id)
 
+    def all_entries(self) -> list[LedgerEntry]:
+        """See `TransactionalDestination.all_entries`."""
+        with self._kept.opened() as session:
+            return SqlLedger(session, str(self._table)).all_entries()
+
     def amend(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """See `TransactionalDestination.amend`."""
         with self._kept.opened() as session:
@@ -182,8 +187,8 @@ class PostgresDestination:
         if column is None:
             return ()
         return [
-            StoredRows((load,), self._reader(columns, within_bounds(load, cursor, column.type.sql)), None)
-            for load in loads
+            StoredRows((load,), self._reader(columns, condition), None)
+            for load, condition in told_apart(loads, cursor, column.type.sql)
         ]
 
     def _reader(self, columns: Sequence[str], condition: str | None) -> PostgresSource:
@@ -214,6 +219,7 @@ class PostgresDestination:
             exists=self._has_state_tables,
             prepare=self._make_state_tables,
             place=describe_server(self._config),
+            clock=SERVER_CLOCK,
         )
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ LATE_COLUMN: Final = "_arrowload_late"
 KEY: Final = "late"
 # Row ids of transactions have 32 bits; beyond half of that, older and newer cannot be told apart.
 _MOST_TRANSACTIONS: Final = 2**31
+# After so many a run without new rows is committed all the same, so that what is remembered does not grow too old.
+_MANY_TRANSACTIONS: Final = 2**30
 # Ids below this stand for rows that are older than all transactions.
 _FIRST_NORMAL: Final = 3
 
@@ -37,12 +39,14 @@ class LateRows(NamedTuple):
         xmin: The oldest transaction that may still commit.
         next_id: The id that the next transaction gets.
         before: `xmin` of the last window; None before the first.
+        is_old: The last window was read many transactions ago.
     """
 
     system: str
     xmin: int
     next_id: int
     before: int | None
+    is_old: bool = False
 
     @property
     def condition(self) -> str | None:
@@ -102,10 +106,16 @@ def find_late_rows(session: Session, relation: Relation, state: State) -> LateRo
             hint=hint,
         )
     begun = late.next_id - remembered["xmin"]
+    if begun < 0:
+        raise StateError(
+            "the server has begun fewer transactions than when the last window was read: it was restored",
+            context={"before": remembered["xmin"], "now": late.next_id},
+            hint=hint,
+        )
     if begun >= _MOST_TRANSACTIONS:
         raise StateError(
             f"{begun:,} transactions were begun since the last window, too many to tell older rows from newer ones",
             context={"before": remembered["xmin"], "now": late.next_id},
             hint=hint,
         )
-    return late._replace(before=int(remembered["xmin"]))
+    return late._replace(before=int(remembered["xmin"]), is_old=begun >= _MANY_TRANSACTIONS)

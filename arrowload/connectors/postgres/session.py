@@ -35,6 +35,8 @@ _KEYWORDS: Final = {
     "sslcert": "sslcert",
     "sslkey": "sslkey",
 }
+# Goes on within a transaction, which `now()` does not.
+SERVER_CLOCK: Final = "clock_timestamp()"
 SETTINGS: Final = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",

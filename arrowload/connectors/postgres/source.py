@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.base import Mark
     from arrowload.connectors.postgres.config import PostgresSourceConfig
+    from arrowload.connectors.postgres.reading import ReadColumn
     from arrowload.connectors.postgres.session import Session
 
 
@@ -46,6 +47,7 @@ class PostgresSource:
         self._config = config
         self._given = connection
         self._idle: Session | None = None
+        self._sized: list[ReadColumn] | None = None
         if config.incremental is not None and not isinstance(config.incremental, CursorIncremental):
             raise RecipeError(
                 "`strategy: modified` is for files",
@@ -111,8 +113,11 @@ class PostgresSource:
             )
         conditions = (self._config.filter, bounds.predicate if bounds is not None else None)
         null_special = self._config.numeric_special != "error"
-        columns = size_numerics(session, columns, relation.rows(*conditions), null_special=null_special)
-        if late is not None:
+        # A chunk has the types of the window that it is a part of.
+        if until is None or self._sized is None:
+            self._sized = size_numerics(session, columns, relation.rows(*conditions), null_special=null_special)
+        columns = self._sized
+        if late is not None and bounds is not None and bounds.seen_from is not None:
             columns = [*columns, late.column]
         reading = Reading(tuple(columns), null_special, self._config.infinity != "error")
         window = Window() if bounds is None else _window(bounds)
@@ -139,9 +144,10 @@ class PostgresSource:
         name = self._incremental().cursor_column
         if bounds.cursor is not None:
             state = snapshot.state
+            renewed = {KEY: late.xmin} if late is not None and late.is_old else {}
             snapshot.state = State(
                 cursor_values={**state.cursor_values, name: bounds.cursor},
-                watermarks=state.watermarks,
+                watermarks={**state.watermarks, **renewed},
                 metadata={KEY: late.remembered} if late is not None else {},
             )
         if bounds.seen_from is not None:

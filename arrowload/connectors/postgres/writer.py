@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from arrowload.connectors.base import RELAY_SCHEMA, LedgerEntry, Load, Sealed
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE, leaves_outcome_open
 from arrowload.connectors.postgres.hazards import server_count
-from arrowload.connectors.postgres.session import RelaySession
+from arrowload.connectors.postgres.session import SERVER_CLOCK, RelaySession
 from arrowload.connectors.postgres.target import STAGING, Target, find_target
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.connectors.sql_state import SqlStateStore
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
     from arrowload.state.document import DocumentStore
+
+
+_IDLE: Final = "'idle_in_transaction_session_timeout'"
+_PATIENCE_S: Final = 10
 
 
 class PostgresLoadWriter:
@@ -122,7 +126,10 @@ class PostgresLoadWriter:
             failpoint("finalize.applied")
             self._enter(entry, seen)
             if self._store_state is not None:
-                self._store_state(SqlStateStore.within(self._session, str(self._table)))
+                # The row of the state is locked from here on, and who takes over needs it: a client that does not come
+                # back has its transaction ended by the server.
+                self._session.execute(f"SELECT set_config({_IDLE}, '{_PATIENCE_S}s', true) AS s")
+                self._store_state(SqlStateStore.within(self._session, str(self._table), SERVER_CLOCK))
             failpoint("finalize.ledger")
             self._ledger.check_fence(entry)
             failpoint("finalize.fenced")

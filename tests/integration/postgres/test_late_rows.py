@@ -28,7 +28,9 @@ class Shop:
         database.execute("CREATE TABLE t (id bigint, at timestamptz NOT NULL, note text)")
 
     def recipe(self, mode: str = "append", late: str = "xmin", **source: Any) -> dict[str, Any]:
-        incremental = {"strategy": "cursor", "cursor_column": "at", "late": late, **source.pop("incremental", {})}
+        bound = {"lag": "1d"} if late == "xmin" else {}
+        own = source.pop("incremental", {})
+        incremental = {"strategy": "cursor", "cursor_column": "at", "late": late, **bound, **own}
         return {
             "name": f"r-{mode}-{late}",
             "source": {
@@ -253,3 +255,50 @@ def test_ids_of_rows_get_their_upper_half_back(postgres: PostgresDatabase, next_
         short = (next_id - age) % 2**32
         condition = late.column.expression.replace("xmin::text", f"'{short}'::text")
         assert postgres.value(f"SELECT {condition}") is is_late, (age, short)
+
+
+def test_what_was_not_meant_is_not_read(shop: Shop) -> None:
+    """Rows below `initial_value` are not the recipe's, however late they are written."""
+    recipe = shop.recipe(incremental={"initial_value": "2026-01-01 00:10:00+00"})
+    shop.add(1, 5)
+    shop.add(2, 15)
+    arrowload.run(recipe)
+    shop.add(3, 6)
+    shop.add(4, 12)
+    arrowload.run(recipe)
+
+    assert shop.ids(recipe) == [2, 4]
+
+
+def test_rows_without_a_cursor_in_the_first_window(shop: Shop) -> None:
+    """There is no bound yet that anything could lie behind."""
+    shop.database.execute("ALTER TABLE t ALTER at DROP NOT NULL")
+    shop.database.execute("INSERT INTO t VALUES (1, NULL, 'row')")
+    recipe = shop.recipe("merge", incremental={"null_cursor": "include"})
+    arrowload.run(recipe)
+    shop.add(2, 10)
+    arrowload.run(recipe)
+
+    assert shop.ids(recipe) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"), [({"boundary": "open"}, "closed boundary"), ({"lag": None}, "needs to be told how far behind")]
+)
+def test_what_has_no_meaning_is_refused(shop: Shop, keys: dict[str, Any], why: str) -> None:
+    """In the recipe, before anything is read."""
+    with pytest.raises(RecipeError, match=why):
+        arrowload.validate(shop.recipe(incremental=keys))
+
+
+def test_a_quiet_table_in_a_busy_server(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of transactions does not grow too old: now and then a load of no rows is committed."""
+    recipe = shop.recipe()
+    shop.add(1, 10)
+    arrowload.run(recipe)
+    quiet = arrowload.run(recipe)
+    monkeypatch.setattr("arrowload.connectors.postgres.late_rows._MANY_TRANSACTIONS", 0)
+    renewed = arrowload.run(recipe)
+
+    assert (quiet.status, renewed.status, renewed.rows_written) == ("up_to_date", "committed", 0)
+    assert shop.ids(recipe) == [1]

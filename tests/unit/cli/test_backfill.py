@@ -35,7 +35,7 @@ def test_a_backfill(tmp_path: Path, call: Callable) -> None:
     done = call("backfill", "orders.yaml", "--from", "2026-01-01", "--to", "2026-02-01", "--chunk", "10")
 
     assert (refused.code, bad.code, done.code) == (78, 2, 0), (refused, bad, done)
-    assert "would have those from 2026-01-01 to 2026-02-02 twice" in refused.err
+    assert "would have rows from 2026-01-01 to 2026-02-02 twice" in refused.err
     assert "write one as 1000000 (rows), 1GiB or 10m" in bad.err
     assert "31 written" in done.err
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:

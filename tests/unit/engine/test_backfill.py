@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 import arrowload
@@ -101,3 +102,44 @@ def test_without_a_cursor_there_is_no_range(databases: Databases) -> None:
 
     with pytest.raises(RecipeError, match="has no cursor"):
         arrowload.backfill(recipe, "1", "2")
+
+
+def test_backfills_do_not_overlap(databases: Databases) -> None:
+    """Not even with one whose end was never reached: when it goes on, it would bring the rest again."""
+    recipe = live(databases)
+    recipe["runtime"]["retries"] = {"max_attempts": 1}
+    failpoint.arm("stage.after=err@2")
+    with pytest.raises(TransientConnectorError):
+        arrowload.backfill(recipe, "2", "5", chunk=ChunkSize(rows=1))
+    failpoint.arm("")
+
+    for start, end in (("4", "6"), ("0", "3"), ("3", "4"), ("2", "5.0")):
+        with pytest.raises(StateError, match=r"was backfilled from 2 to 5.*twice"):
+            arrowload.backfill(recipe, start, end)
+    arrowload.backfill(recipe, "5", "6")
+    arrowload.backfill(recipe, "0", "2")
+    arrowload.backfill(recipe, "2", "5")
+    assert databases.ids() == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_last_rows_of_a_range_are_not_held_back(databases: Databases) -> None:
+    """When the source goes on beyond the end, nothing below it is still to come."""
+    recipe = databases.recipe(1000, boundary="hold_back", initial_value=6)
+    arrowload.run(recipe)
+    assert databases.ids() == [6, 7, 8]
+    arrowload.backfill(recipe, "2", "6")
+
+    assert databases.ids() == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_lag_does_not_reach_below_where_the_recipe_starts(databases: Databases) -> None:
+    """Rows there are those of a backfill."""
+    databases.folder.joinpath("source.duckdb").unlink()
+    with duckdb.connect(str(databases.folder / "source.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS SELECT n AS id, DATE '2026-01-01' + n::INT AS c FROM range(10) AS r (n)")
+    recipe = databases.recipe(1000, initial_value="2026-01-06", lag="7d")
+    arrowload.run(recipe)
+    arrowload.backfill(recipe, "2026-01-01", "2026-01-06")
+    arrowload.run(recipe)
+
+    assert databases.ids() == list(range(10))

@@ -193,13 +193,27 @@ def test_a_damaged_state_is_made_anew_from_the_ledger(tmp_path: Path) -> None:
     assert loaded() == [1, 2, 3]
 
 
+def test_a_state_that_is_not_ahead_is_not_trusted(tmp_path: Path) -> None:
+    """To enter it as the newest load would have its rows loaded again."""
+    of = recipe(tmp_path)
+    grow(1, 2)
+    arrowload.run(of)
+    elsewhere = {**of, "state": {"type": "local", "path": str(tmp_path / "elsewhere")}}
+
+    for each in (of, elsewhere):
+        with pytest.raises(StateError, match="knows of nothing that the ledger does not"):
+            operations(each).trust_state()
+    assert arrowload.run(elsewhere).rows_written == 0
+
+
 HARMS = [
     ("1", "2", "number", True, True),
     ("10", "9", "number", True, False),
     ("9.50", "9.5", "number", True, False),
     ("2026-01-01 00:00:00+00", "2026-01-01 00:00:00.000001+00", "time", True, True),
     ("2026-01-02", "2026-01-01", "time", True, False),
-    ("2026-01-02", "2026-01-01 00:00:00+00", "time", True, True),
+    ("2026-01-02", "2026-01-01 00:00:00+00", "time", True, False),
+    ("2026-01-02 00:00:00+00", "2026-01-03", "time", True, True),
     ("0044-03-15 BC", "2026-01-01", "time", True, True),
     ("b", "ä", "text", True, True),
 ]

@@ -115,3 +115,26 @@ def test_a_truncated_document_is_refused(backend: DocumentStateBackend, tmp_path
 
     with pytest.raises(StateError, match=r"orders\.json.*cannot be used.*arrowload repair"):
         backend.acquire("orders", "me", above=0)
+
+
+def test_a_forgotten_state_goes_on_counting(backend: DocumentStateBackend, tmp_path: Path) -> None:
+    """Versions after the damage are newer than those before it, and are what a rollback finds."""
+    for n in range(4):
+        backend.save("orders", State(metadata={"n": n}))
+    (tmp_path / "orders.json").write_bytes(b"damaged")
+    backend.forget("orders")
+    backend.save("orders", State(metadata={"n": "after"}))
+
+    kept = backend.history("orders")
+    assert [each.version for each in kept] == sorted((each.version for each in kept), reverse=True)
+    assert kept[0].state == State(metadata={"n": "after"})
+
+
+def test_a_store_that_never_compares_well_is_given_up(
+    backend: DocumentStateBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than asked for ever."""
+    monkeypatch.setattr(LocalStore, "write", lambda *_, **__: False)
+
+    with pytest.raises(BusyError, match="does not compare as it should"):
+        backend.save("orders", State())
