@@ -31,6 +31,8 @@ MODES_OF = {
 TARGETS = list(MODES_OF)
 CASES = [(target, mode) for target in TARGETS for mode in MODES_OF[target]]
 CASES_BY_SITE = [(target, mode, site) for target, mode in CASES for site in SITES_OF[target]]
+# Of all kills, so many are tried by `make test`: every site, and every destination in every mode, several times.
+SAMPLED_OF = 3
 FIRST_ROWS, MORE_ROWS = range(200), range(200, 350)
 
 Rows = list[tuple[int, int, "dt.datetime", int]]
@@ -153,7 +155,15 @@ class World:
         return self.oracle.differences(self.target.rows())
 
 
-@pytest.mark.parametrize(("target", "mode", "site"), CASES_BY_SITE, indirect=["target"])
+def sampled(cases: list[Any], offset: int) -> list[Any]:
+    """All cases, of which one in `SAMPLED_OF` runs in `make test`, and the others in `make test-all`."""
+    return [
+        case if number % SAMPLED_OF == offset else pytest.param(*case, marks=pytest.mark.slow)
+        for number, case in enumerate(cases)
+    ]
+
+
+@pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 0), indirect=["target"])
 def test_a_killed_run_is_made_good_by_the_next(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """Readers see all of the load or none; one plain rerun leaves the destination as the source is."""
     world = World(tmp_path, target, mode)
@@ -172,7 +182,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path: Path, target: Target, m
     assert world.differences() == []
 
 
-@pytest.mark.parametrize(("target", "mode", "site"), CASES_BY_SITE, indirect=["target"])
+@pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 1), indirect=["target"])
 def test_a_killed_first_run_is_made_good_by_the_next(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """The same when there is neither table nor ledger nor state yet."""
     world = World(tmp_path, target, mode)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.processes import barrier, run_recipe, start_recipe
-from tests.faults.test_kill_everywhere import DuckDBTarget, PostgresTarget, World
+from tests.faults.test_kill_everywhere import DuckDBTarget, PostgresTarget, World, sampled
 from tests.faults.test_rivals import RIVALS, wait_until_one_is_left
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def world(tmp_path: Path, postgres: PostgresDatabase, state: dict[str, Any]) -> 
     return make
 
 
-@pytest.mark.parametrize("site", SITES)
-@pytest.mark.parametrize("state", SHARED, indirect=True)
+@pytest.mark.parametrize(
+    ("state", "site"), sampled([(state, site) for state in SHARED for site in SITES], 0), indirect=["state"]
+)
 def test_a_killed_run_is_made_good_by_the_next(world: Callable[..., World], site: str) -> None:
     """The first plain rerun succeeds: the dead hold no lease."""
     killed_world = world()
@@ -81,8 +82,9 @@ def test_a_killed_run_is_made_good_by_the_next(world: Callable[..., World], site
     assert killed_world.differences() == []
 
 
-@pytest.mark.parametrize("site", SITES)
-@pytest.mark.parametrize("state", ["sql beside the rows"], indirect=True)
+@pytest.mark.parametrize(
+    ("state", "site"), sampled([("sql beside the rows", site) for site in SITES], 2), indirect=["state"]
+)
 def test_a_killed_run_is_made_good_by_the_next_in_duckdb(
     tmp_path: Path, world: Callable[..., World], site: str
 ) -> None:

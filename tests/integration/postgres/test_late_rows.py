@@ -237,7 +237,8 @@ def test_what_cannot_tell_is_refused(shop: Shop) -> None:
             }
         )
     recipe = shop.recipe()
-    lagging = {**recipe, "source": {**recipe["source"], "incremental": {"strategy": "cursor", "cursor_column": "at"}}}
+    lag = {"strategy": "cursor", "cursor_column": "at", "lag": "1d"}
+    lagging = {**recipe, "source": {**recipe["source"], "incremental": lag}}
     arrowload.run(lagging)
     with pytest.raises(StateError, match="was read without `late: xmin`"):
         arrowload.run(recipe)
