@@ -53,7 +53,9 @@ def machine() -> dict[str, Any]:
 def commit() -> str:
     """The commit that is measured, with `+` when files differ from it."""
     root = Path(__file__).parents[1]
-    asked = [["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"]]
+    # Results that are being written change no code.
+    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results"]
+    asked = [["git", "rev-parse", "--short=12", "HEAD"], changed]
     said = [subprocess.run(a, cwd=root, capture_output=True, text=True, check=False).stdout.strip() for a in asked]
     return (said[0] or "unknown") + ("+" if said[1] else "")
 
