@@ -247,7 +247,8 @@ class StateBackendConformance:
         for thread in threads:
             thread.join()
 
-        assert failures == []
+        if failures:
+            raise failures[0]
         assert len(won) == _ROUNDS
         assert make_backend().load("orders").metadata == {"count": _ROUNDS}
         assert [lease.epoch for lease in won] == sorted({lease.epoch for lease in won})

@@ -134,8 +134,8 @@ def boundary_not_read_again() -> None:
     """`>` in the place of `>=`."""
     real = duckdb_source.find_window
 
-    def find_window(*arguments: Any) -> Any:
-        window = real(*arguments)
+    def find_window(*arguments: Any, **options: Any) -> Any:
+        window = real(*arguments, **options)
         return replaced(window, predicate=window.predicate.replace(">=", ">"))
 
     duckdb_source.find_window = find_window  # type: ignore[attr-defined]

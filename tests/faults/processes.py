@@ -30,6 +30,8 @@ _POLL_S: Final = 0.005
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
+        "boto3",
+        "botocore.config",
         "arrowload.api",
         "arrowload.connectors.duckdb.source",
         "arrowload.connectors.duckdb.destination",

@@ -154,7 +154,10 @@ def test_a_lease_lasts_as_long_as_its_run(world: Callable[..., World]) -> None:
 
 @pytest.mark.parametrize("state", SHARED, indirect=True)
 def test_a_paused_owner_that_wakes_is_refused(world: Callable[..., World]) -> None:
-    """Its lease is over, a rival has loaded in its place: it commits nothing, and exits 75."""
+    """Its lease is over, a rival has loaded in its place: it commits nothing.
+
+    It exits 75 or, since its session was ended and it began anew, finds that all is done.
+    """
     contested = world(lease="1s")
 
     with start_recipe(contested.recipe, failpoints="seal.before=hang") as zombie:
@@ -169,7 +172,7 @@ def test_a_paused_owner_that_wakes_is_refused(world: Callable[..., World]) -> No
     assert rival.exit_code == 0, rival.error
     assert rival.report is not None
     assert rival.report["commits"] == 1
-    assert woken.exit_code == 75, woken
+    assert woken.exit_code == 75 or (woken.report is not None and woken.report["commits"] == 0), woken
     assert contested.differences() == []
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from arrowload.connectors.sql_ledger import LEDGER_SCHEMA, create_tables
 from arrowload.connectors.sql_state import STATE_TABLES, SqlStateStore
-from arrowload.core.exceptions import ConnectorError, TransientConnectorError
+from arrowload.core.exceptions import ConnectorError
 from arrowload.io.sql import TableName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arrowload.connectors.duckdb.session import DuckDBSession
+
+# What DuckDB says of the second of two writes to one row.
+_CONFLICTS: Final = ("TransactionException", "ConstraintException")
 
 
 class DuckDBStateStore(SqlStateStore):
@@ -29,10 +32,18 @@ class DuckDBStateStore(SqlStateStore):
         """See `DocumentStore.write`; of two connections that write one row at once, DuckDB refuses the second."""
         try:
             return super().write(name, data, over=over)
-        except TransientConnectorError as exc:
-            if exc.context.get("duckdb_error") != "TransactionException":
+        except ConnectorError as exc:
+            if exc.context.get("duckdb_error") not in _CONFLICTS:
                 raise
             return False
+
+    def keep(self, name: str, version: int, data: bytes) -> None:
+        """See `DocumentStore.keep`; whoever is first has kept it."""
+        try:
+            super().keep(name, version, data)
+        except ConnectorError as exc:
+            if exc.context.get("duckdb_error") not in _CONFLICTS:
+                raise
 
     @contextmanager
     def _reading(self) -> Iterator[DuckDBSession]:
@@ -54,7 +65,7 @@ class DuckDBStateStore(SqlStateStore):
         while not self._has_tables():
             try:
                 create_tables(self._session, STATE_TABLES)
-            except TransientConnectorError as exc:
+            except ConnectorError as exc:
                 # Another connection of this process is making them.
-                if exc.context.get("duckdb_error") != "TransactionException":
+                if exc.context.get("duckdb_error") not in _CONFLICTS:
                     raise

@@ -36,11 +36,15 @@ class FileDestination:
         path: The dataset's folder; made when it is not there. Its log lies in it, so it may be moved.
         part_format: What its parts are.
         target_bytes: A part that has reached this size is closed and the next one begun.
-        scratch: The same keys of the recipe with another path.
+        scratch: The same keys of the recipe with another path; None when no recipe stands behind it.
     """
 
     def __init__(
-        self, path: str, part_format: PartFormat, target_bytes: int, scratch: Callable[[str], DestinationConfig]
+        self,
+        path: str,
+        part_format: PartFormat,
+        target_bytes: int,
+        scratch: Callable[[str], DestinationConfig] | None,
     ) -> None:
         self._scratch = scratch
         # The log lies in the folder and moves with it.
@@ -194,6 +198,8 @@ class FileDestination:
 
     def scratch(self, name: str, folder: str) -> DestinationConfig:
         """See `ScratchDestination.scratch`: a folder of its own."""
+        if self._scratch is None:
+            raise RecipeError(f"`{self._folder}` was not made from a recipe")
         return self._scratch(f"{folder}/{name}")
 
     def remove_scratch(self) -> None:

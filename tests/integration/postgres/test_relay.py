@@ -127,7 +127,8 @@ def test_an_empty_table_is_made(postgres: PostgresDatabase, tmp_path: Path) -> N
 
     report = arrowload.run(recipe_of(postgres, tmp_path))
     postgres.execute("INSERT INTO target VALUES (1, 'x');")
-    arrowload.run(recipe_of(postgres, tmp_path, name="e", destination={"write_mode": "replace"}))
+    emptied = {"write_mode": "replace", "allow_empty": True}
+    arrowload.run(recipe_of(postgres, tmp_path, name="e", destination=emptied))
 
     assert report.rows_written == 0
     assert postgres.value("SELECT count(*) FROM target") == 0

@@ -76,15 +76,20 @@ def test_summary_of_a_run(call: Callable, project: Path, snapshot: Callable) -> 
 
 
 def test_full_refresh(call: Callable, project: Path) -> None:
-    """`--full-refresh` puts everything in the place of what is there, read or not."""
+    """`--full-refresh` puts everything in the place of what is there, read or not; a much smaller source is told."""
     call("run", "shop/recipe.yaml")
     (project / "data/orders.csv").write_text(
         "order_id,ordered_at,customer,product,quantity,unit_price,status,shipped_on\n"
         "1,2026-03-02 16:05:00,Ada Byron,scale,1,24.50,paid,2026-03-03\n"
     )
 
+    refused = call("run", "shop/recipe.yaml", "--full-refresh")
+    recipe = project / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("write_mode: merge", "write_mode: merge\n  max_shrink: 100%"))
     result = call("run", "shop/recipe.yaml", "--full-refresh")
 
+    assert refused.code == 65
+    assert "would shrink from" in refused.err
     assert result.code == 0
     assert [row[0] for row in rows_in(project)] == [1]
 

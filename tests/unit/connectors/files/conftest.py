@@ -28,7 +28,7 @@ class Dataset:
     def destination(self, target_bytes=1):
         parquet = ParquetFormat()
         parquet.chunk_bytes = 1  # every batch is written at once, and so counts for `target_bytes`
-        return FileDestination(str(self.folder), parquet, target_bytes)
+        return FileDestination(str(self.folder), parquet, target_bytes, scratch=None)
 
     def begin(self, seq, table, *, mode="append", epoch=1, pipeline="p1", destination=None):
         destination = destination or self.destination()

@@ -150,7 +150,9 @@ def test_a_dataset_whose_columns_grew(tmp_path):
     dataset = Dataset(tmp_path / "out")
     dataset.load(1, [1])
     wider = pa.table({"n": pa.array([2], pa.int64()), "new": ["x"]})
-    writer = dataset.begin(2, wider, destination=FileDestination(str(dataset.folder), ParquetFormat(), 10**9))
+    writer = dataset.begin(
+        2, wider, destination=FileDestination(str(dataset.folder), ParquetFormat(), 10**9, scratch=None)
+    )
     writer.seal()
     writer.finalize(dataset.entry(2), None)
     assert read(dataset.folder).to_pylist() == [{"n": 1, "new": None}, {"n": 2, "new": "x"}]
