@@ -8,6 +8,8 @@ import struct
 import threading
 from typing import TYPE_CHECKING
 
+from tests.listener import Listener
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _SSL_REQUEST = struct.pack(">ii", 8, 80_877_103)
 
 
-class TlsProxy:
+class TlsProxy(Listener):
     """Listens on a port of 127.0.0.1 and leads to a server.
 
     Args:
@@ -25,31 +27,15 @@ class TlsProxy:
     """
 
     def __init__(self, target: tuple[str, int], context: ssl.SSLContext | None, *, refuse_plain: bool = False) -> None:
+        super().__init__()
         self._target = target
         self._context = context
         self._refuse_plain = refuse_plain
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         #: What each connection began with: `ssl`, `plain` or `direct`.
         self.seen: list[str] = []
 
-    def serve(self) -> None:
-        """Accept until the listener is closed."""
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._handle, args=(client,), daemon=True).start()
-
-    def close(self) -> None:
-        """Accept no more."""
-        # Closing alone does not wake a thread that accepts.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _handle(self, client: socket.socket) -> None:
+    def handle(self, client: socket.socket) -> None:
+        """Answer the request for TLS, then pass the bytes on."""
         with contextlib.suppress(OSError), contextlib.closing(client):
             if client.recv(1, socket.MSG_PEEK) == b"\x16":
                 self.seen.append("direct")
@@ -90,10 +76,5 @@ def running_proxy(
 ) -> Iterator[TlsProxy]:
     """A proxy for the length of a `with`."""
     proxy = TlsProxy(target, context, refuse_plain=refuse_plain)
-    thread = threading.Thread(target=proxy.serve, daemon=True)
-    thread.start()
-    try:
+    with proxy.running():
         yield proxy
-    finally:
-        proxy.close()
-        thread.join()

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from tests.listener import Listener
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -39,7 +41,7 @@ class Message(NamedTuple):
         return self.kind == b"Q" and self.body.rstrip(b"\0") == text.encode()
 
 
-class PostgresProxy:
+class PostgresProxy(Listener):
     """Listens on a port of 127.0.0.1 and leads to a server.
 
     Args:
@@ -49,30 +51,14 @@ class PostgresProxy:
     """
 
     def __init__(self, target: tuple[str, int], judge: Callable[[Message], Action], late_s: float = 0.0) -> None:
+        super().__init__()
         self._target = target
         self._judge = judge
         self._late_s = late_s
         self._lock = threading.Lock()
         self._numbers: dict[Direction, int] = {"to server": 0, "to client": 0}
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         #: What was done that was not `pass`.
         self.done: list[Action] = []
-
-    def serve(self) -> None:
-        """Accept until the listener is closed."""
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._lead, args=(client,), daemon=True).start()
-
-    def close(self) -> None:
-        """Accept no more."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
     def action(self, direction: Direction, kind: bytes, body: bytes) -> Action:
         """What becomes of a message."""
@@ -83,7 +69,8 @@ class PostgresProxy:
                 self.done.append(action)
             return action
 
-    def _lead(self, client: socket.socket) -> None:
+    def handle(self, client: socket.socket) -> None:
+        """Lead to the server."""
         with contextlib.suppress(OSError), contextlib.closing(client), socket.create_connection(self._target) as server:
             connection = _Connection(self, client, server)
             back = threading.Thread(target=connection.pump_to_client, daemon=True)
@@ -172,10 +159,5 @@ def running_proxy(
 ) -> Iterator[PostgresProxy]:
     """A proxy for the length of a `with`."""
     proxy = PostgresProxy((database.server.host, database.server.port), judge, late_s)
-    thread = threading.Thread(target=proxy.serve, daemon=True)
-    thread.start()
-    try:
+    with proxy.running():
         yield proxy
-    finally:
-        proxy.close()
-        thread.join()

@@ -48,21 +48,26 @@ def wait_until_one_is_left(runners: list[Runner]) -> Runner:
     return left
 
 
-@pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
-def test_of_eight_runs_one_works(tmp_path: Path, target: Target) -> None:
-    """Eight runs start together with one state: seven exit 75 within two seconds while the eighth holds the recipe."""
-    world = loaded(tmp_path, target)
+def contest(recipe: dict[str, Any]) -> tuple[list[Outcome], Outcome]:
+    """Eight runs start together; all but one end while that one holds the recipe, then it goes on: losers, winner."""
     together = barrier(RIVALS)
-
     with ExitStack() as running:
         runners = [
-            running.enter_context(start_recipe(world.recipe, failpoints="seal.before=hang", together=together))
+            running.enter_context(start_recipe(recipe, failpoints="seal.before=hang", together=together))
             for _ in range(RIVALS)
         ]
         worker = wait_until_one_is_left(runners)
         losers = [runner.wait() for runner in runners if runner is not worker]
         worker.resume()
-        winner = worker.wait()
+        return losers, worker.wait()
+
+
+@pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
+def test_of_eight_runs_one_works(tmp_path: Path, target: Target) -> None:
+    """Eight runs start together with one state: seven exit 75 within two seconds while the eighth holds the recipe."""
+    world = loaded(tmp_path, target)
+
+    losers, winner = contest(world.recipe)
 
     assert [loser.exit_code for loser in losers] == [75] * (RIVALS - 1), [loser.error for loser in losers]
     assert max(loser.seconds for loser in losers) < 2
@@ -143,3 +148,43 @@ def test_a_zombie_before_its_fence_takes_over_in_good_order(tmp_path: Path) -> N
     assert rival.exit_code == 0, rival.error
     assert late.exit_code in (0, 75), late.error
     assert world.differences() == []
+
+
+# ---------------------------------------------------------------- many rounds
+
+ROUNDS = 50
+
+
+def more(world: World, number: int) -> None:
+    """Five new rows."""
+    first = 1000 * (number + 1)
+    world.source.put(world.oracle.insert(range(first, first + 5), second=100 + number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
+def test_fifty_contests(tmp_path: Path, target: Target) -> None:
+    """In each, one run commits one load, and seven say that they could not."""
+    world = loaded(tmp_path, target)
+    for number in range(ROUNDS):
+        more(world, number)
+        losers, winner = contest(world.recipe)
+
+        assert {loser.exit_code for loser in losers} == {75}, [loser.error for loser in losers]
+        assert winner.report is not None, winner.error
+        assert (winner.report["commits"], world.differences()) == (1, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
+def test_fifty_zombies(tmp_path: Path, target: Target) -> None:
+    """Each is stopped somewhere in its load, and woken when a rival has loaded in its place: none commits anything."""
+    world = loaded(tmp_path, target)
+    sites = ["stage.before", "stage.after", "seal.after", "finalize.applied", "finalize.ledger"]
+    for number in range(ROUNDS):
+        more(world, number)
+        rival, zombie = overtaken(world, sites[number % len(sites)], full_refresh=False)
+
+        assert rival.exit_code == 0, rival.error
+        assert zombie.report is None or zombie.report["commits"] == 0, zombie
+        assert world.differences() == []

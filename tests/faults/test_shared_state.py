@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.processes import barrier, run_recipe, start_recipe
+from tests.faults.processes import run_recipe, start_recipe
 from tests.faults.test_kill_everywhere import DuckDBTarget, PostgresTarget, World, sampled
-from tests.faults.test_rivals import RIVALS, wait_until_one_is_left
+from tests.faults.test_rivals import RIVALS, contest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,17 +117,8 @@ def test_the_state_is_committed_with_the_rows_or_not_at_all(world: Callable[...,
 def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:
     """Seven are told within two seconds who holds the recipe, where and since when, and exit 75."""
     contested = world()
-    together = barrier(RIVALS)
 
-    with ExitStack() as running:
-        runners = [
-            running.enter_context(start_recipe(contested.recipe, failpoints="seal.before=hang", together=together))
-            for _ in range(RIVALS)
-        ]
-        worker = wait_until_one_is_left(runners)
-        losers = [runner.wait() for runner in runners if runner is not worker]
-        worker.resume()
-        winner = worker.wait()
+    losers, winner = contest(contested.recipe)
 
     assert [loser.exit_code for loser in losers] == [75] * (RIVALS - 1), [loser.error for loser in losers]
     assert all("process" in (loser.error or "") and "since 20" in (loser.error or "") for loser in losers)
