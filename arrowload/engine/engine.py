@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import socket
 import time
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arrowload._version import __version__
-from arrowload.checks.base import LoadFacts
-from arrowload.checks.suite import CheckSuite
-from arrowload.connectors.base import SEEN_SCHEMA, CountableSnapshot, Load, StateJoiningWriter
-from arrowload.core.exceptions import DataError, DataLoaderError, EngineError, StateError, TransientConnectorError
+from arrowload.connectors.base import SEEN_SCHEMA, Load
+from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
-from arrowload.core.secret import mask
 from arrowload.core.state import State
-from arrowload.core.state_backend import Lease, LeasingStateBackend
 from arrowload.engine import commit, protocol
+from arrowload.engine.check_gate import CheckGate
 from arrowload.engine.chunks import Chunks
 from arrowload.engine.continuity import question, require_same_question
 from arrowload.engine.events import (
@@ -32,27 +27,25 @@ from arrowload.engine.events import (
     Warned,
     WindowPlanned,
 )
-from arrowload.engine.lease_keeper import LeaseKeeper
 from arrowload.engine.overlap import SeenRows
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
+from arrowload.engine.state_keeping import StateKeeping
 from arrowload.engine.transfer import Counts, Transfer
 from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import Window
-from arrowload.state.document import JoiningStateBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
-    from arrowload.connectors.base import LoadWriter, Sealed, Snapshot
+    from arrowload.connectors.base import LoadWriter, Snapshot
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
     from arrowload.planning.capabilities import Split
     from arrowload.planning.plan import LoadPlan
-    from arrowload.state.document import DocumentStore
     from arrowload.transforms.pipeline import BoundPipeline
 
 
@@ -69,8 +62,8 @@ class Engine:
             raise EngineError(f"`{job.recipe.name}` has no destination to run into")
         self._job = job
         self._destination = job.destination
-        self._backend = job.state_backend
-        self._keeper = LeaseKeeper(self._backend) if isinstance(self._backend, LeasingStateBackend) else None
+        self._state = StateKeeping(job.state_backend, job.recipe.name)
+        self._gate = CheckGate(job.recipe, lambda warning: self._emit(Warned(warning)))
         self._subscribers = subscribers
         self._reading = ExitStack()
         self._attempt = ExitStack()
@@ -80,20 +73,12 @@ class Engine:
         self._plan: LoadPlan | None = None
         self._writer: LoadWriter | None = None
         self._seen: SeenRows | None = None
-        self._lease: Lease | None = None
-        # Of the state that the load's own transaction stored.
-        self._joined: Lease | None = None
         self._remembered = State()
-        self._warnings: list[str] = []
-        self._checks: CheckSuite | None = None
-        self._last_rows: int | None = None
-        self._source_rows: int | None = None
         self._counts = Counts()
         # Of the chunks that are committed.
         self._totals = Counts()
         self._chunks = Chunks(job)
         self._last_error: DataLoaderError | None = None
-        self._owner = f"{socket.gethostname()} process {os.getpid()}"
 
     def run(self) -> RunReport:
         """Load the window that is due, exactly once, and report.
@@ -177,22 +162,14 @@ class Engine:
         }
 
     def _acquire(self, effect: protocol.Acquire) -> protocol.Event:
-        name = self._job.recipe.name
-        if isinstance(self._backend, LeasingStateBackend) and self._keeper is not None:
-            self._lease = self._backend.acquire(name, self._owner, above=effect.above)
-            self._keeper.hold(self._lease)
-        else:
-            self._lease = Lease(recipe=name, owner=self._owner, epoch=effect.above + 1, version=0)
-        return protocol.Leased(self._lease, self._backend.load(name))
+        return protocol.Leased(*self._state.take(effect.above))
 
     def _read_head(self, effect: protocol.ReadHead) -> protocol.Event:
         return protocol.HeadRead(self._destination.head(self._job.recipe.name, effect.pipeline_id))
 
     def _fence(self, effect: protocol.Fence) -> protocol.Event:
-        head = self._destination.fence(effect.pipeline_id, self._job.recipe.name, effect.epoch, self._owner)
-        if any(getattr(check, "change", None) is not None for check in self._job.recipe.checks):
-            written = [entry.rows_written for entry in self._destination.entries(effect.pipeline_id)]
-            self._last_rows = next((rows for rows in reversed(written) if rows), None)
+        head = self._destination.fence(effect.pipeline_id, self._job.recipe.name, effect.epoch, self._state.owner)
+        self._gate.look_back(self._destination, effect.pipeline_id)
         return protocol.Fenced(head)
 
     def _plan_window(self, effect: protocol.PlanWindow) -> protocol.Event:
@@ -249,9 +226,7 @@ class Engine:
             raise
         finally:
             transfer.close()
-        self._checks = transfer.checks
-        if any(getattr(check, "same_as", None) for check in self._job.recipe.checks):
-            self._source_rows = snapshot.count_rows() if isinstance(snapshot, CountableSnapshot) else None
+        self._gate.count_source(snapshot)
         staged = protocol.Staged(transfer.tally(), self._state_after(snapshot))
         # A source that is the destination's own server must not hold its snapshot while the destination commits.
         self._reading.close()
@@ -259,22 +234,14 @@ class Engine:
 
     def _seal(self, effect: protocol.Seal) -> protocol.Event:
         sealed = self._writing().seal()
-        if self._checks is not None:
-            self._require_checks(self._checks, sealed)
+        self._gate.require(sealed, self._counts.rows_read)
         return protocol.SealedStage(sealed, dt.datetime.now(dt.UTC), __version__)
 
     def _finalize(self, effect: protocol.Finalize) -> protocol.Event:
         seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
-        self._check_lease()
-        writer, backend = self._writing(), self._backend
-        if isinstance(writer, StateJoiningWriter) and isinstance(backend, JoiningStateBackend) and backend.joins:
-            after = State.from_json(effect.entry.state)
-
-            def store_state(store: DocumentStore) -> None:
-                if self._lease is not None:
-                    self._joined = backend.swap_within(store, self._lease, after)
-
-            writer.join_state(store_state)
+        self._state.check()
+        writer = self._writing()
+        self._state.join(writer, State.from_json(effect.entry.state))
         writer.finalize(effect.entry, seen)
         return protocol.Finalized()
 
@@ -282,13 +249,7 @@ class Engine:
         return protocol.Found(self._destination.find(effect.pipeline_id, effect.load_id))
 
     def _save_state(self, effect: protocol.SaveState) -> protocol.Event:
-        lease, self._joined = self._joined or effect.lease, None
-        if lease is effect.lease:
-            if isinstance(self._backend, LeasingStateBackend):
-                lease = self._backend.compare_and_swap(lease, effect.state)
-            else:
-                self._backend.save(self._job.recipe.name, effect.state)
-        self._lease = lease
+        lease = self._state.save(effect.lease, effect.state)
         self._end_of_load()
         return protocol.StateSaved(lease)
 
@@ -320,7 +281,7 @@ class Engine:
         return protocol.Terms(
             recipe=recipe.name,
             target=self._destination.target_name,
-            owner=self._owner,
+            owner=self._state.owner,
             new_pipeline_id=str(uuid.uuid4()),
             write_mode=mode,
             starts_over=mode == "replace",
@@ -340,36 +301,13 @@ class Engine:
             merge_keys=self._job.merge_keys,
             cursor_column=self._cursor_column() if self._job.merge_keys else None,
             seen=self._seen,
-            checks=CheckSuite(self._job.recipe.checks, schema) if self._job.recipe.checks else None,
+            checks=self._gate.suite(schema),
             batch_size=runtime.batch_size,
             splits=self._splits,
             relayed=self._plan is not None and self._plan.relayed,
             max_memory=int(runtime.max_memory),
             notify=self._batch_moved,
         )
-
-    def _require_checks(self, checks: CheckSuite, sealed: Sealed) -> None:
-        """Raises DataError when a check fails that must not; nothing is published then."""
-        facts = LoadFacts(
-            rows_read=self._counts.rows_read,
-            rows_written=sealed.rows_staged - sealed.rows_duplicate,
-            last_rows=self._last_rows,
-            source_rows=self._source_rows,
-            now=dt.datetime.now(dt.UTC),
-        )
-        failed = checks.failed(facts)
-        for check in failed:
-            if check.on_fail == "warn":
-                warning = mask(f"check `{check.check}`: {check.problem}")
-                self._warnings.append(warning)
-                self._emit(Warned(warning))
-        fatal = [check for check in failed if check.on_fail == "fail"]
-        if fatal:
-            raise DataError(
-                "; ".join(f"check `{check.check}`: {check.problem}" for check in fatal),
-                context={"recipe": self._job.recipe.name, "checks": [check.check for check in fatal]},
-                hint="nothing was published; mend the rows or the check, or let it warn: `on_fail: warn`",
-            )
 
     def _seen_rows(self, snapshot: Snapshot, effect: protocol.Stage) -> SeenRows | None:
         """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
@@ -412,10 +350,6 @@ class Engine:
             raise EngineError("a load was to be committed before it was staged")
         return self._writer
 
-    def _check_lease(self) -> None:
-        if self._keeper is not None:
-            self._keeper.check()
-
     def _abandon_attempt(self) -> None:
         """Drop what is staged and close the snapshot; does nothing after a commit."""
         try:
@@ -423,25 +357,17 @@ class Engine:
         finally:
             self._reading.close()
         self._snapshot = self._pipeline = self._writer = self._seen = None
-        self._joined = None
+        self._state.forget_load()
 
     def _clean_up(self) -> BaseException | None:
         """Give back everything; what fails in doing so does not change the outcome."""
         failure: BaseException | None = None
-        for step in (self._abandon_attempt, self._release):
+        for step in (self._abandon_attempt, self._state.give_back):
             try:
                 step()
             except Exception as exc:  # noqa: BLE001 - told as a warning
                 failure = exc
         return failure
-
-    def _release(self) -> None:
-        if self._keeper is not None:
-            self._keeper.stop()
-        if self._lease is not None and isinstance(self._backend, LeasingStateBackend):
-            failpoint("release.before")
-            self._backend.release(self._lease)
-            failpoint("release.after")
 
     # ------------------------------------------------------------ telling
 
@@ -451,7 +377,7 @@ class Engine:
 
     def _batch_moved(self, event: RowsMoved) -> None:
         failpoint("stage.batch")
-        self._check_lease()
+        self._state.check()
         done = self._totals
         self._emit(
             RowsMoved(
@@ -498,7 +424,7 @@ class Engine:
             destination=plan.target.location if plan.target is not None else "",
             attempts=run.attempt,
             content_hash=entry.content_hash if entry is not None else None,
-            notes=(*plan.notes, *self._warnings),
+            notes=(*plan.notes, *self._gate.warnings),
         )
 
 

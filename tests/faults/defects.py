@@ -37,10 +37,10 @@ def state_before_commit() -> None:
     real = Engine._finalize
 
     def finalize(engine: Engine, effect: protocol.Finalize) -> protocol.Event:
-        lease = engine._lease
+        lease = engine._state.lease
         if lease is None:
             raise AssertionError("no lease")
-        engine._backend.compare_and_swap(lease, State.from_json(effect.entry.state))
+        engine._state.backend.compare_and_swap(lease, State.from_json(effect.entry.state))
         return real(engine, effect)
 
     Engine._finalize = finalize  # type: ignore[method-assign]
