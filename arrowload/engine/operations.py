@@ -7,8 +7,6 @@ fence and under the lease like any other; then the state backend is told.
 from __future__ import annotations
 
 import datetime as dt
-import os
-import socket
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,12 +21,15 @@ from arrowload.core.state_backend import Lease, OperableStateBackend
 from arrowload.engine.commit import load_id, position
 from arrowload.engine.continuity import require_same_question
 from arrowload.engine.moves import harm_of
+from arrowload.engine.state_keeping import this_runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
+    from arrowload.connectors.adapters import AtLeastOnceDestination
+    from arrowload.connectors.base import TransactionalDestination
     from arrowload.core.state_backend import StateVersion
     from arrowload.engine.job import Job
 
@@ -208,8 +209,7 @@ class Operations:
             return held.commit(held.stored)
 
     def _refuse_harm(self, before: State, after: State) -> None:
-        mode = self._job.recipe.destination.write_mode if self._job.recipe.destination is not None else "append"
-        harms = harm_of(before, after, write_mode=mode)
+        harms = harm_of(before, after, write_mode=self._job.write_mode)
         if harms:
             raise StateError(
                 f"`{self._recipe}`: {'; '.join(harms)}",
@@ -220,7 +220,7 @@ class Operations:
     @contextmanager
     def _held(self, *, checked: bool = True) -> Iterator[_Held]:
         """The lease and the fence, held for one change."""
-        owner = f"{socket.gethostname()} process {os.getpid()}"
+        owner = this_runner()
         lease = self._backend.acquire(self._recipe, owner, above=0)
         try:
             stored = self._backend.load(self._recipe)
@@ -237,7 +237,7 @@ class Operations:
                     f"the destination of `{self._recipe}` keeps no ledger",
                     hint="its state is in the state backend alone: `state export`, and a text editor",
                 )
-            yield _Held(self._job, self._backend, lease, fenced, stored)
+            yield _Held(self._destination, self._backend, lease, fenced, stored)
         finally:
             self._backend.release(lease)
 
@@ -254,10 +254,17 @@ class Operations:
 class _Held:
     """What a change is made with, while nobody else can make one."""
 
-    def __init__(self, job: Job, backend: OperableStateBackend, lease: Lease, head: LedgerHead, stored: State) -> None:
+    def __init__(
+        self,
+        destination: TransactionalDestination | AtLeastOnceDestination,
+        backend: OperableStateBackend,
+        lease: Lease,
+        head: LedgerHead,
+        stored: State,
+    ) -> None:
         self.head = head
         self.stored = stored
-        self._job = job
+        self._destination = destination
         self._backend = backend
         self._lease = lease
 
@@ -282,7 +289,7 @@ class _Held:
             seq=seq,
             load_id=load_id(self.head.pipeline_id, generation, seq),
             epoch=self._lease.epoch,
-            recipe=self._job.recipe.name,
+            recipe=self._lease.recipe,
             target=self.head.target,
             write_mode="append",
             lower=None,
@@ -298,9 +305,7 @@ class _Held:
             engine_version=__version__,
             committed_at=dt.datetime.now(dt.UTC),
         )
-        if self._job.destination is None:
-            raise StateError("no destination")
-        self._job.destination.amend(entry, seen)
+        self._destination.amend(entry, seen)
         return self.store(after)
 
     def store(self, state: State) -> State:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from arrowload.state.document import DocumentStore
 
 
+def this_runner() -> str:
+    """This process, as people are told of it who find the lease held."""
+    return f"{socket.gethostname()} process {os.getpid()}"
+
+
 class StateKeeping:
     """What a run does with its state backend.
 
@@ -27,7 +32,7 @@ class StateKeeping:
     """
 
     def __init__(self, backend: Any, recipe: str) -> None:
-        self.owner = f"{socket.gethostname()} process {os.getpid()}"
+        self.owner = this_runner()
         self.lease: Lease | None = None
         self.backend = backend
         self._recipe = recipe

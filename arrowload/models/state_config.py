@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
+
+from arrowload.models.units import Duration
+
+LeaseTime: TypeAlias = Annotated[
+    Duration, msgspec.Meta(description="A run that is not heard of for so long is taken for dead.")
+]
+LEASE_TIME: Final = Duration(seconds=30)
 
 
 class StateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,8 +11,7 @@ import msgspec
 from arrowload.core.exceptions import StateError
 from arrowload.core.registry import state_backends
 from arrowload.io.aws import LOST_RACE, AwsAccess, answered_at, aws_errors, error_code, make_client
-from arrowload.models.state_config import StateConfig
-from arrowload.models.units import Duration
+from arrowload.models.state_config import LEASE_TIME, LeaseTime, StateConfig
 from arrowload.state.document import VERSIONS_KEPT, DocumentStateBackend, Stored
 
 _KEY: Final = {"recipe": "S", "entry": "S"}
@@ -28,9 +27,7 @@ class DynamoDBStateConfig(StateConfig, frozen=True, kw_only=True):
     """Keys of `state: {type: dynamodb}`."""
 
     table: Annotated[str, msgspec.Meta(description="Made, paid by request, when it is not there.")] = "arrowload_state"
-    lease: Annotated[
-        Duration, msgspec.Meta(description="A run that is not heard of for so long is taken for dead.")
-    ] = Duration(seconds=30)
+    lease: LeaseTime = LEASE_TIME
     aws: AwsAccess = AwsAccess()
 
 

@@ -9,8 +9,7 @@ import msgspec
 from arrowload.core.exceptions import StateError
 from arrowload.core.registry import state_backends
 from arrowload.io.aws import LOST_RACE, AwsAccess, answered_at, aws_errors, error_code, make_client
-from arrowload.models.state_config import StateConfig
-from arrowload.models.units import Duration
+from arrowload.models.state_config import LEASE_TIME, LeaseTime, StateConfig
 from arrowload.state.document import VERSIONS_KEPT, DocumentStateBackend, Stored
 
 _NO_BUCKET = {"NoSuchBucket": "make the bucket, or check `bucket` and `endpoint_url`"}
@@ -21,9 +20,7 @@ class S3StateConfig(StateConfig, frozen=True, kw_only=True):
 
     bucket: Annotated[str, msgspec.Meta(min_length=1, description="Made by you, before the first run.")]
     prefix: Annotated[str, msgspec.Meta(description="What the keys of all objects begin with.")] = "arrowload/state"
-    lease: Annotated[
-        Duration, msgspec.Meta(description="A run that is not heard of for so long is taken for dead.")
-    ] = Duration(seconds=30)
+    lease: LeaseTime = LEASE_TIME
     aws: AwsAccess = AwsAccess()
 
 

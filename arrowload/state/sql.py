@@ -8,8 +8,7 @@ import msgspec
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.registry import destinations, state_backends
-from arrowload.models.state_config import StateConfig
-from arrowload.models.units import Duration
+from arrowload.models.state_config import LEASE_TIME, LeaseTime, StateConfig
 from arrowload.state.document import DocumentStateBackend
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ class SqlStateConfig(StateConfig, frozen=True, kw_only=True):
             "and stored by the very transaction that commits the rows."
         ),
     ] = None
-    lease: Annotated[
-        Duration, msgspec.Meta(description="A run that is not heard of for so long is taken for dead.")
-    ] = Duration(seconds=30)
+    lease: LeaseTime = LEASE_TIME
 
 
 @runtime_checkable

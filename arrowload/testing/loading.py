@@ -80,19 +80,7 @@ class Pipeline:
         """Begin the next load, with the schema that the destination asks for; nothing is staged yet."""
         plain = rows.select([name for name in rows.schema.names if name not in (CURSOR_COLUMN, ORDINAL_COLUMN)])
         facts = self.destination.target(plain.schema, write_mode=write_mode, merge_keys=tuple(merge_keys))
-        self.seq += 1
-        load = Load(
-            load_id=f"{self.pipeline_id[:8]}-{self.seq}",
-            pipeline_id=self.pipeline_id,
-            recipe=self.recipe,
-            generation=1,
-            seq=self.seq,
-            epoch=self.epoch,
-            write_mode=write_mode,
-            merge_keys=tuple(merge_keys),
-            schema=facts.schema,
-            has_cursor=CURSOR_COLUMN in rows.schema.names,
-        )
+        load = self._next_load(facts.schema, write_mode, merge_keys, has_cursor=CURSOR_COLUMN in rows.schema.names)
         return Staged(self.destination.begin(load), load)
 
     def stage(self, rows: pa.Table, write_mode: WriteMode = "append", merge_keys: Sequence[str] = ()) -> Staged:
@@ -113,19 +101,29 @@ class Pipeline:
 
     def amendment(self, **changes: Any) -> LedgerEntry:
         """The entry of a load of no rows."""
+        return self.entry(self._next_load(pa.schema([])), **changes)
+
+    def _next_load(
+        self,
+        schema: pa.Schema,
+        write_mode: WriteMode = "append",
+        merge_keys: Sequence[str] = (),
+        *,
+        has_cursor: bool = False,
+    ) -> Load:
         self.seq += 1
-        load = Load(
+        return Load(
             load_id=f"{self.pipeline_id[:8]}-{self.seq}",
             pipeline_id=self.pipeline_id,
             recipe=self.recipe,
             generation=1,
             seq=self.seq,
             epoch=self.epoch,
-            write_mode="append",
-            merge_keys=(),
-            schema=pa.schema([]),
+            write_mode=write_mode,
+            merge_keys=tuple(merge_keys),
+            schema=schema,
+            has_cursor=has_cursor,
         )
-        return self.entry(load, **changes)
 
     def entry(self, load: Load, **changes: Any) -> LedgerEntry:
         """The ledger entry of `load`, with texts that a careless statement would take for its own."""

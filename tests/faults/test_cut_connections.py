@@ -108,7 +108,8 @@ def test_a_cut_at_any_message(
     tmp_path: Path, postgres_server: Any, postgres: PostgresDatabase, direction: str, step: int
 ) -> None:
     """The run goes on by itself or says honestly that it did not; the next plain run leaves everything exact."""
-    most = messages_of_a_run(tmp_path / "count", postgres) if (tmp_path / "count").mkdir() is None else 0
+    (tmp_path / "count").mkdir()
+    most = messages_of_a_run(tmp_path / "count", postgres)
     assert most > 20
     for number in range(1, min(most, 200) + 1, step):
         database = postgres_server.create_database()
