@@ -54,8 +54,11 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: u8, exact: bool) -> Opt
         return None;
     }
     let (fraction, scale) = (number.fraction, usize::from(scale));
-    let value = if fraction <= scale {
-        number.value.checked_mul(*POWERS_OF_TEN.get(scale - fraction)?)?
+    let value = if number.whole + scale >= POWERS_OF_TEN.len() {
+        return None;
+    } else if fraction <= scale {
+        // Less than ten to the power of `whole + scale`.
+        number.value * POWERS_OF_TEN[scale - fraction]
     } else {
         // Digits beyond the scale are zeros, or the number does not fit.
         let excess = POWERS_OF_TEN.get(fraction - scale)?;

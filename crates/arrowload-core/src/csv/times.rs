@@ -5,6 +5,8 @@ use arrow_schema::TimeUnit;
 const SECONDS_A_DAY: i64 = 86_400;
 /// The first of January of year 1, in days since 1970.
 const FIRST_DAY: i64 = -719_162;
+/// How far `-` is from `0`.
+const DASH: u8 = b'-'.wrapping_sub(b'0');
 
 /// `2024-02-29` as days since 1970.
 #[inline]
@@ -82,25 +84,25 @@ fn below(tens: u8, ones: u8, limit: i64) -> Option<i64> {
 /// `2024-02-29` as days since 1970, from year 1 on.
 #[inline]
 fn days(text: &[u8; 10]) -> Option<i64> {
-    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = *text else { return None };
-    let year = below(y0, y1, 100)? * 100 + below(y2, y3, 100)?;
-    let (month, day) = (below(m0, m1, 13)?, below(d0, d1, 32)?);
-    if year < 1 || month < 1 || day < 1 || day > month_length(year, month) {
+    let [y0, y1, y2, y3, dash_1, m0, m1, dash_2, d0, d1] = text.map(|byte| byte.wrapping_sub(b'0'));
+    // One branch for all of it: what is no digit is more than 9.
+    let greatest = y0.max(y1).max(y2).max(y3).max(m0).max(m1).max(d0).max(d1);
+    let number = |tens: u8, ones: u8| u32::from(tens) * 10 + u32::from(ones);
+    let (year, month, day) = (number(y0, y1) * 100 + number(y2, y3), number(m0, m1), number(d0, d1));
+    if greatest > 9 || dash_1 != DASH || dash_2 != DASH || year == 0 || day == 0 || day > month_length(year, month) {
         return None;
     }
     // Years that begin in March put the leap day at the end of one (Hinnant, chrono-compatible low-level date algorithms).
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let century = year.div_euclid(100);
-    Some(year * 365 + year.div_euclid(4) - century + century.div_euclid(4) + (153 * month + 2) / 5 + day - 719_469)
+    let century = year / 100;
+    Some(i64::from(year * 365 + year / 4 - century + century / 4 + (153 * month + 2) / 5 + day) - 719_469)
 }
 
-fn month_length(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
+/// 0 when there is no such month.
+fn month_length(year: u32, month: u32) -> u32 {
+    const LENGTHS: [u8; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let leap = month == 2 && year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    u32::from(LENGTHS.get(month as usize).copied().unwrap_or(0)) + u32::from(leap)
 }
 
 #[cfg(test)]
