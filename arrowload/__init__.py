@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arrowload._version import __version__
-    from arrowload.api import backfill, load_recipe, plan, preview, read, run, stream, validate, verify
+    from arrowload.api import (
+        backfill,
+        load_recipe,
+        plan,
+        preview,
+        quarantine,
+        read,
+        replay,
+        run,
+        stream,
+        validate,
+        verify,
+    )
     from arrowload.connectors.registry import get_destination, get_source, register_destination, register_source
     from arrowload.core.batch import ArrowBatch, Batch, DictBatch
     from arrowload.core.exceptions import (
@@ -35,7 +47,9 @@ _HOMES = {
     "load_recipe": "api",
     "plan": "api",
     "preview": "api",
+    "quarantine": "api",
     "read": "api",
+    "replay": "api",
     "run": "api",
     "stream": "api",
     "validate": "api",
@@ -85,10 +99,12 @@ __all__ = [
     "load_recipe",
     "plan",
     "preview",
+    "quarantine",
     "read",
     "register_destination",
     "register_source",
     "register_transform",
+    "replay",
     "run",
     "stream",
     "validate",

@@ -180,6 +180,52 @@ def verify(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> Verific
         return verify_job(job)
 
 
+def quarantine(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> pa.Table:  # noqa: A002 - the recipe's word
+    """The rows that the recipe's loads have put in quarantine, oldest first; changes nothing.
+
+    Columns: `load_id`, `place`, `column_name`, `code`, `reason`, `value` (text), `source_row` (an Arrow IPC stream of
+    the one row, as the source gave it).
+
+    Raises:
+        DataLoaderError: It cannot be done; says why.
+    """
+    from arrowload.engine.replay import quarantined
+
+    with opened(load_recipe(recipe, vars), needs_destination=True) as job:
+        return quarantined(job)
+
+
+def replay(
+    recipe: RecipeLike,
+    vars: Mapping[str, Any] | None = None,  # noqa: A002 - the recipe's word
+    *,
+    force: bool = False,
+    subscribers: tuple[Subscriber, ...] = (),
+) -> RunReport | None:
+    """Load the rows in quarantine once more, exactly once; None when there are none.
+
+    Those that are refused again stay there. What the recipe remembers does not change.
+
+    Args:
+        recipe: As for `run`.
+        vars: As for `run`.
+        force: Under `merge` too, where a row in quarantine may be older than the one that it would replace.
+        subscribers: As for `run`.
+
+    Raises:
+        DataLoaderError: Nothing was loaded; says why.
+    """
+    from arrowload.engine.engine import Engine
+    from arrowload.engine.replay import quarantined
+    from arrowload.engine.replay import replay as prepare
+
+    with opened(load_recipe(recipe, vars), needs_destination=True) as job:
+        if not quarantined(job).num_rows:
+            return None
+        prepare(job, force=force)
+        return Engine(job, subscribers).run()
+
+
 def _batches(recipe: Recipe, parallelism: int | None = None) -> Generator[Any]:
     """The output schema, then the batches; gives back connections when it is closed.
 

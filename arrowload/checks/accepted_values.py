@@ -37,7 +37,8 @@ class AcceptedValues:
             column = batch.column(self._column)
             return pc.and_(column.is_valid(), pc.invert(pc.is_in(column, value_set=accepted)))
 
-        return RowCheck(f"have another value in `{self._column}` than is accepted", failing)
+        what = f"another value in `{self._column}` than is accepted"
+        return RowCheck(f"have {what}", f"has {what}", failing)
 
 
 @checks.register("accepted_values", config=AcceptedValuesConfig)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -48,6 +48,20 @@ class BoundCheck(Protocol):
         """What is wrong, in one sentence without a full stop; None when nothing is."""
 
 
+@runtime_checkable
+class SiftingCheck(BoundCheck, Protocol):
+    """A bound check, besides, that can tell which rows fail it.
+
+    Attributes:
+        why: What is wrong with such a row, to follow `the row`.
+    """
+
+    why: str
+
+    def failing(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        """True for each row of `batch` that fails; NULL passes."""
+
+
 class Check(Protocol):
     """A check, as the recipe describes it."""
 
@@ -64,18 +78,20 @@ class RowCheck:
 
     Args:
         what: What fails in a row, to follow the count in a sentence: `have NULL in `id``.
+        why: The same of one row: `has NULL in `id``.
         failing: Of a batch, true for each row that fails; NULL passes.
     """
 
-    def __init__(self, what: str, failing: Callable[[pa.RecordBatch], pa.BooleanArray]) -> None:
+    def __init__(self, what: str, why: str, failing: Callable[[pa.RecordBatch], pa.BooleanArray]) -> None:
         self._what = what
-        self._failing = failing
+        self.why = why
+        self.failing = failing
         self._count = 0
         self._first: int | None = None
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
         """Count the rows that fail."""
-        failing = self._failing(batch)
+        failing = self.failing(batch)
         count = failing.true_count
         if count:
             self._count += count

@@ -29,7 +29,8 @@ class NotNull:
         """See `Check.bind`."""
         for name in self._columns:
             require_column(schema, name)
-        return RowCheck(f"have NULL in {' or '.join(f'`{name}`' for name in self._columns)}", self._failing)
+        columns = " or ".join(f"`{name}`" for name in self._columns)
+        return RowCheck(f"have NULL in {columns}", f"has NULL in {columns}", self._failing)
 
     def _failing(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         failing = pa.repeat(False, batch.num_rows)

@@ -50,7 +50,8 @@ class Range:
             return outside
 
         bounds = f"{'' if config.min is None else config.min} to {'' if config.max is None else config.max}".strip()
-        return RowCheck(f"have a value in `{config.column}` outside of {bounds}", failing)
+        what = f"a value in `{config.column}` outside of {bounds}"
+        return RowCheck(f"have {what}", f"has {what}", failing)
 
 
 @checks.register("range", config=RangeConfig)

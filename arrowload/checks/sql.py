@@ -40,7 +40,7 @@ class Sql:
                 mask[place] = True
             return pa.array(mask, pa.bool_())
 
-        return RowCheck(f"do not meet `{self._expression}`", failing)
+        return RowCheck(f"do not meet `{self._expression}`", f"does not meet `{self._expression}`", failing)
 
 
 @checks.register("sql", config=SqlConfig)

@@ -18,6 +18,7 @@ from arrowload.cli.commands.init import init
 from arrowload.cli.commands.list_connectors import list_connectors
 from arrowload.cli.commands.plan import plan
 from arrowload.cli.commands.preview import preview
+from arrowload.cli.commands.quarantine import quarantine
 from arrowload.cli.commands.run import run
 from arrowload.cli.commands.show import show
 from arrowload.cli.commands.state import repair, show_state, state
@@ -73,6 +74,7 @@ for _command in (
     backfill,
     verify,
     chaos,
+    quarantine,
     show,
     show_state,
     state,

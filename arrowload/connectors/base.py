@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from arrowload.core.batch import Batch
+    from arrowload.core.rejection import Rejection
     from arrowload.core.state import State
     from arrowload.models.destination_config import DestinationConfig
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, Split, TargetFacts, Window
@@ -131,6 +132,17 @@ class CountableSnapshot(Protocol):
 
     def count_rows(self) -> int:
         """Of the window."""
+
+
+@runtime_checkable
+class SiftingSnapshot(Protocol):
+    """A snapshot, besides, that can go on behind a row whose values are not what they should be."""
+
+    def reject_into(self, reject: Callable[[Rejection], None]) -> None:
+        """Have `read_split` hand such rows to `reject` and leave them out; called before the first split is read.
+
+        What `reject` raises ends the reading.
+        """
 
 
 class RelayFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -371,6 +383,41 @@ class StateJoiningWriter(Protocol):
 
     def join_state(self, store_state: Callable[[DocumentStore], None]) -> None:
         """Have `finalize` call `store_state`, after the ledger entry, with a store that is part of its transaction."""
+
+
+@runtime_checkable
+class QuarantiningWriter(Protocol):
+    """A writer, besides, that can keep the rows that its load refused, in the same step as those that it loads."""
+
+    def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """Have `finalize` store `rejected`, and drop what the loads `settled` left.
+
+        A load that replaces all rows drops, besides, all that earlier loads of its pipeline left.
+
+        Args:
+            rejected: Of `REJECTED_SCHEMA`.
+            settled: Ids of loads.
+        """
+
+
+@runtime_checkable
+class QuarantineDestination(Protocol):
+    """A destination, besides, whose writers keep rejected rows."""
+
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """The rows that are kept, oldest first: `load_id` (text), then the columns of `REJECTED_SCHEMA`."""
+
+
+@runtime_checkable
+class JudgingDestination(Protocol):
+    """A destination, besides, that can say of rows that it would refuse them."""
+
+    def judge(self, rows: pa.RecordBatch) -> None:
+        """Look at rows of the schema that `target` gave last.
+
+        Raises:
+            DataError: It refuses a row; context: `column`, `row` (from 0), `value`.
+        """
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The ledger of a SQL destination: three tables in the schema `_arrowload`, in the same database as the target.
+"""The ledger of a SQL destination: tables in the schema `_arrowload`, in the same database as the target.
 
 Statements carry literals, not parameters: every value is ours, and the drivers bind nulls and times differently.
 """
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from arrowload.connectors.base import SEEN_SCHEMA, LedgerEntry, LedgerHead
 from arrowload.core.exceptions import BusyError, another_pipeline
+from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ TABLES: Final = {
         " engine_version text NOT NULL, committed_at timestamptz NOT NULL, PRIMARY KEY (pipeline_id, generation, seq)"
     ),
     "seen": "pipeline_id text NOT NULL, row_hash bytea NOT NULL, n bigint NOT NULL",
+}
+# Not part of what makes a ledger: one of an earlier version has none yet.
+_QUARANTINE: Final = {
+    "quarantine": (
+        "pipeline_id text NOT NULL, load_id text NOT NULL, place text NOT NULL, column_name text, code text NOT NULL,"
+        " reason text NOT NULL, value text, source_row bytea NOT NULL"
+    )
 }
 _ENTRY_COLUMNS: Final = ", ".join(quote_identifier(name) for name in LedgerEntry.__struct_fields__)
 # A time as text, since drivers disagree on what it is in Python; the session's time zone does not matter to it.
@@ -72,7 +80,7 @@ class SqlLedger:
 
     def create(self) -> None:
         """Make the ledger where it is not there."""
-        create_tables(self._session, TABLES)
+        create_tables(self._session, {**TABLES, **_QUARANTINE})
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """The pipeline of that id or, when there is none, the one that loads the target for the recipe of that name."""
@@ -146,6 +154,37 @@ class SqlLedger:
             )
             self._session.append(TableName(LEDGER_SCHEMA, "seen"), rows)
 
+    def set_aside(self, entry: LedgerEntry, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """Store the rows that a load refused; see `QuarantiningWriter.quarantine`."""
+        is_there = has_tables(self._session, _QUARANTINE)
+        mine = f"pipeline_id = {_literal(entry.pipeline_id)}"
+        if is_there and entry.write_mode == "replace":
+            self._session.execute(f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} RETURNING load_id")
+        elif is_there and settled:
+            loads = ", ".join(map(_literal, settled))
+            self._session.execute(
+                f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} AND load_id IN ({loads}) RETURNING load_id"
+            )
+        if rejected.num_rows:
+            if not is_there:
+                create_tables(self._session, _QUARANTINE)
+            places = {name: pa.repeat(getattr(entry, name), rejected.num_rows) for name in ("pipeline_id", "load_id")}
+            rows = pa.table({**places, **{name: rejected[name] for name in rejected.column_names}})
+            self._session.append(TableName(LEDGER_SCHEMA, "quarantine"), rows)
+
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """See `QuarantineDestination.quarantined`."""
+        schema = with_load_id(REJECTED_SCHEMA.empty_table(), "").schema
+        if not has_tables(self._session, {**TABLES, **_QUARANTINE}):
+            return schema.empty_table()
+        columns = ", ".join(f"q.{name}" for name in schema.names)
+        rows = self._session.fetch_arrow(
+            f"SELECT {columns} FROM {LEDGER_SCHEMA}.quarantine q JOIN {LEDGER_SCHEMA}.loads l"
+            " ON l.pipeline_id = q.pipeline_id AND l.load_id = q.load_id"
+            f" WHERE q.pipeline_id = {_literal(pipeline_id)} ORDER BY l.generation, l.seq"
+        )
+        return rows.cast(schema)
+
     def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
         """The entry of one load."""
         if not self.exists():
@@ -164,7 +203,8 @@ class SqlLedger:
         if not self.exists():
             return
         mine = f"SELECT pipeline_id FROM {LEDGER_SCHEMA}.fence WHERE target = {_literal(self._target)}"
-        for table in ("seen", "loads", "fence"):
+        known = [*TABLES, *(_QUARANTINE if has_tables(self._session, _QUARANTINE) else ())]
+        for table in reversed(known):
             self._session.execute(
                 f"DELETE FROM {LEDGER_SCHEMA}.{table} WHERE pipeline_id IN ({mine}) RETURNING pipeline_id"
             )

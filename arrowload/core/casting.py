@@ -13,9 +13,11 @@ from arrowload.core.parsing import FormatError, compile_format
 from arrowload.core.types import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SHOWN = 80
+# Values that are tried together, where some fail: at one in a hundred most pieces have one or none.
+_PIECE = 128
 
 
 class CastFailure(Exception):  # noqa: N818 - callers add the column and raise their own error
@@ -25,13 +27,17 @@ class CastFailure(Exception):  # noqa: N818 - callers add the column and raise t
         row: Its position in the array, from 0.
         value: As a Python value, or as text where Python has none for it.
         reason: What is wrong, to follow the value in a sentence: `is no decimal(10,2)`.
+        find_all: Finds this and all other failures of the array, in their order; None where there is no way.
     """
 
-    def __init__(self, row: int, value: object, reason: str) -> None:
+    def __init__(
+        self, row: int, value: object, reason: str, find_all: Callable[[], list[CastFailure]] | None = None
+    ) -> None:
         super().__init__(f"`{shown(value)}` in row {row} {reason}")
         self.row = row
         self.value = value
         self.reason = reason
+        self.find_all = find_all
 
 
 def cast_exact(
@@ -67,7 +73,71 @@ def cast_exact(
         row = _first_failure(array, target, options)
         if row is None:
             raise
-        raise CastFailure(row, _value(array, row), f"is no {type_name(target)}") from exc
+
+        def again(part: pa.Array) -> pa.Array:
+            return cast_exact(part, target, form=form, zone=zone, rounding=rounding)
+
+        raise CastFailure(
+            row, _value(array, row), f"is no {type_name(target)}", lambda: find_failures(array, target, again)
+        ) from exc
+
+
+def find_failures(array: pa.Array, target: pa.DataType, convert: Callable[[pa.Array], pa.Array]) -> list[CastFailure]:
+    """Every value that `convert` refuses, in their order.
+
+    Args:
+        array: One of them at least.
+        target: The type wanted.
+        convert: Raises CastFailure.
+    """
+    # Polars says at once which values are likely to fail; what it is wrong about costs time, and nothing else.
+    suspects = _suspects(array, target)
+    rest = array if suspects is None else pc.if_else(suspects, None, array)
+    failures = [] if suspects is not None and _passes(rest, convert) else _failures_in_pieces(rest, convert)
+    for row in pc.indices_nonzero(suspects).to_pylist() if suspects is not None else ():
+        failures += _failures_in_pieces(array.slice(row, 1), convert, row)
+    return sorted(failures, key=lambda failure: failure.row)
+
+
+def _failures_in_pieces(
+    array: pa.Array, convert: Callable[[pa.Array], pa.Array], first_row: int = 0
+) -> list[CastFailure]:
+    failures = []
+    pending = [(start, min(start + _PIECE, len(array))) for start in range(0, len(array), _PIECE)]
+    while pending:
+        start, stop = pending.pop()
+        try:
+            convert(array.slice(start, stop - start))
+        except CastFailure as exc:
+            failures.append(CastFailure(first_row + start + exc.row, exc.value, exc.reason))
+            pending += [(start + exc.row + 1, stop)] if start + exc.row + 1 < stop else []
+    return failures
+
+
+def _passes(array: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> bool:
+    try:
+        convert(array)
+    except CastFailure:
+        return False
+    return True
+
+
+def _suspects(array: pa.Array, target: pa.DataType) -> pa.BooleanArray | None:
+    import polars as pl
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        values = pl.Series(array)
+        wanted = pl.Series(pa.array([], target)).dtype
+        if values.dtype == pl.String and wanted == pl.Date:
+            made = values.str.to_date("%Y-%m-%d", strict=False)
+        elif values.dtype == pl.String and wanted == pl.Datetime:
+            made = values.str.to_datetime(strict=False)
+        else:
+            made = values.cast(wanted, strict=False)
+    except (PolarsError, PanicException, TypeError, ValueError):
+        return None
+    return pa.array((made.is_null() & values.is_not_null()).to_arrow())
 
 
 def check_cast(

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arrowload._version import __version__
-from arrowload.connectors.base import SEEN_SCHEMA, Load
+from arrowload.connectors.base import SEEN_SCHEMA, JudgingDestination, Load, QuarantiningWriter
 from arrowload.core.exceptions import DataLoaderError, EngineError, StateError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
+from arrowload.core.rejection import REJECTED_SCHEMA
 from arrowload.core.state import State
 from arrowload.engine import commit, protocol
 from arrowload.engine.check_gate import CheckGate
@@ -28,8 +29,10 @@ from arrowload.engine.events import (
     WindowPlanned,
 )
 from arrowload.engine.overlap import SeenRows
+from arrowload.engine.quarantine import Quarantine
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
+from arrowload.engine.sifting import Sifter
 from arrowload.engine.state_keeping import StateKeeping
 from arrowload.engine.transfer import Counts, Transfer
 from arrowload.models.destination_config import DestinationConfig
@@ -73,6 +76,7 @@ class Engine:
         self._plan: LoadPlan | None = None
         self._writer: LoadWriter | None = None
         self._seen: SeenRows | None = None
+        self._quarantine: Quarantine | None = None
         self._remembered = State()
         self._counts = Counts()
         # Of the chunks that are committed.
@@ -214,6 +218,7 @@ class Engine:
             has_cursor=bool(self._job.merge_keys) and self._cursor_column() is not None,
         )
         self._seen = self._seen_rows(snapshot, effect)
+        self._quarantine = self._new_quarantine()
         transfer = self._transfer(snapshot, pipeline, target)
         writer = self._writer = self._destination.begin(load)
         self._attempt.callback(writer.abort)
@@ -239,9 +244,16 @@ class Engine:
 
     def _finalize(self, effect: protocol.Finalize) -> protocol.Event:
         seen = self._seen.left_for_next() if self._seen is not None else SEEN_SCHEMA.empty_table()
+        if self._job.settles:
+            seen = None
         self._state.check()
         writer = self._writing()
         self._state.join(writer, State.from_json(effect.entry.state))
+        if isinstance(writer, QuarantiningWriter) and (
+            self._quarantine is not None or self._job.write_mode == "replace"
+        ):
+            rejected = self._quarantine.table() if self._quarantine is not None else REJECTED_SCHEMA.empty_table()
+            writer.quarantine(rejected, self._job.settles)
         writer.finalize(effect.entry, seen)
         return protocol.Finalized()
 
@@ -259,7 +271,7 @@ class Engine:
         self._totals.add(self._counts)
         self._counts = Counts()
         self._attempt.close()
-        self._snapshot = self._pipeline = self._writer = self._seen = None
+        self._snapshot = self._pipeline = self._writer = self._seen = self._quarantine = None
 
     def _sweep(self, effect: protocol.Sweep) -> protocol.Event:
         self._destination.sweep(effect.pipeline_id, effect.epoch)
@@ -294,6 +306,11 @@ class Engine:
 
     def _transfer(self, snapshot: Snapshot, pipeline: BoundPipeline, schema: pa.Schema) -> Transfer:
         runtime = self._job.recipe.runtime
+        checks = self._gate.suite(schema)
+        sifter = None
+        if self._quarantine is not None:
+            judge = self._destination.judge if isinstance(self._destination, JudgingDestination) else None
+            sifter = Sifter(self._quarantine, schema, checks, judge)
         return Transfer(
             snapshot=snapshot,
             pipeline=pipeline,
@@ -301,13 +318,18 @@ class Engine:
             merge_keys=self._job.merge_keys,
             cursor_column=self._cursor_column() if self._job.merge_keys else None,
             seen=self._seen,
-            checks=self._gate.suite(schema),
+            checks=checks,
+            sifter=sifter,
             batch_size=runtime.batch_size,
             splits=self._splits,
             relayed=self._plan is not None and self._plan.relayed,
             max_memory=int(runtime.max_memory),
             notify=self._batch_moved,
         )
+
+    def _new_quarantine(self) -> Quarantine | None:
+        limit = self._job.recipe.runtime.max_rejected
+        return Quarantine(limit - self._totals.rows_rejected, limit) if limit or self._job.settles else None
 
     def _seen_rows(self, snapshot: Snapshot, effect: protocol.Stage) -> SeenRows | None:
         """None where windows share no rows, or where a merge absorbs, by key, the many that a lag reads again."""
@@ -328,6 +350,8 @@ class Engine:
         return SeenRows(self._destination.seen(effect.pipeline_id), columns, snapshot.overlap)
 
     def _state_after(self, snapshot: Snapshot) -> State:
+        if self._job.settles:
+            return self._remembered
         metadata = {key: value for key, value in snapshot.state.metadata.items() if key != "seen_columns"}
         metadata |= question(self._job.recipe, self._job.source.facts())
         if self._seen is not None:
@@ -356,7 +380,7 @@ class Engine:
             self._attempt.close()
         finally:
             self._reading.close()
-        self._snapshot = self._pipeline = self._writer = self._seen = None
+        self._snapshot = self._pipeline = self._writer = self._seen = self._quarantine = None
         self._state.forget_load()
 
     def _clean_up(self) -> BaseException | None:
@@ -410,7 +434,7 @@ class Engine:
             rows_read=counts.rows_read,
             rows_written=run.rows_written,
             rows_filtered=counts.rows_filtered,
-            rows_rejected=0,
+            rows_rejected=counts.rows_rejected,
             rows_deduplicated=run.rows_deduplicated if run.committed else counts.rows_seen_before,
             bytes_read=counts.bytes_read,
             seconds=round(seconds, 3),

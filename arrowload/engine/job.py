@@ -14,6 +14,7 @@ from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
 from arrowload.connectors.base import (
     Destination,
     MemoryBound,
+    QuarantineDestination,
     RelayDestination,
     RelaySnapshot,
     SnapshotSource,
@@ -47,11 +48,15 @@ class Job:
     Args:
         recipe: What the person asked for.
         full_refresh: Load everything anew, in the place of what is there.
+
+    Attributes:
+        settles: Loads whose rejected rows are what is loaded now.
     """
 
     def __init__(self, recipe: Recipe, *, full_refresh: bool = False) -> None:
         self.recipe = recipe
         self.full_refresh = full_refresh
+        self.settles: tuple[str, ...] = ()
         self.source = self._source()
         self.destination = self._destination()
         self.pipeline = TransformPipeline.from_configs(recipe.transform.steps)
@@ -129,6 +134,7 @@ class Job:
             )
             check_batch_cast(pipeline.output_schema, target.schema)
             self._require_checkable(target.schema)
+            self._require_quarantine()
         plan = build_plan(
             self.recipe,
             source=self.source.facts(),
@@ -153,6 +159,22 @@ class Job:
                 "a chunk cannot be compared with the load before it",
                 context={"path": "$.checks"},
                 hint="take `change` out of the check, or `commit_every` out of `runtime`",
+            )
+
+    def _require_quarantine(self) -> None:
+        """Raises RecipeError when rows may be refused and there is no place for them, or no leave."""
+        allowed = self.recipe.runtime.max_rejected > 0
+        if allowed and not isinstance(self.destination, QuarantineDestination):
+            raise RecipeError(
+                f"`{self.destination.target_name if self.destination else ''}` cannot keep rejected rows",
+                context={"path": "$.runtime.max_rejected"},
+                hint="take `max_rejected` out; the first bad row ends the load then",
+            )
+        if not allowed and any(check.on_fail == "quarantine" for check in self.recipe.checks):
+            raise RecipeError(
+                "a check puts rows in quarantine, and no row may be rejected",
+                context={"path": "$.checks"},
+                hint="say how many may: `runtime: {max_rejected: 1000}`",
             )
 
     def plan_nothing(self, window: Window) -> LoadPlan:

@@ -11,23 +11,33 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from arrowload import kernels
-from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, RELAY_SCHEMA, CancellableSnapshot, RelaySnapshot
-from arrowload.core.casting import cast_batch_exact
+from arrowload.connectors.base import (
+    CURSOR_COLUMN,
+    ORDINAL_COLUMN,
+    RELAY_SCHEMA,
+    CancellableSnapshot,
+    RelaySnapshot,
+    SiftingSnapshot,
+)
+from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error
 from arrowload.core.exceptions import DataError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.schema import fingerprint
 from arrowload.engine.events import RowsMoved
 from arrowload.engine.protocol import Tally
+from arrowload.transforms.base import Transformed
+from arrowload.transforms.stages import compose, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from arrowload.checks.suite import CheckSuite
     from arrowload.connectors.base import Snapshot
+    from arrowload.core.rejection import Rejection
     from arrowload.engine.overlap import SeenRows
+    from arrowload.engine.sifting import Sifter
     from arrowload.planning.capabilities import Split
-    from arrowload.transforms.base import Transformed
-    from arrowload.transforms.pipeline import BoundPipeline
+    from arrowload.transforms.pipeline import BoundPipeline, Refuse
 
 _HASH_MODULUS: Final = 2**128
 # More rows than a split can have.
@@ -45,6 +55,7 @@ class Counts:
 
     rows_read: int = 0
     rows_filtered: int = 0
+    rows_rejected: int = 0
     rows_seen_before: int = 0
     rows_staged: int = 0
     bytes_read: int = 0
@@ -54,6 +65,7 @@ class Counts:
         """Add the totals of another attempt, but for the hash."""
         self.rows_read += more.rows_read
         self.rows_filtered += more.rows_filtered
+        self.rows_rejected += more.rows_rejected
         self.rows_seen_before += more.rows_seen_before
         self.rows_staged += more.rows_staged
         self.bytes_read += more.bytes_read
@@ -73,6 +85,7 @@ class Transfer:
         cursor_column: The source's cursor column, None without one.
         seen: Finds rows that an earlier load has committed; None where windows share none.
         checks: Shown every batch that is handed on; None when the recipe has none.
+        sifter: Puts the rows that cannot be handed on aside; without it the first of them ends the load.
         batch_size, max_memory: As in `runtime:`.
         notify: Told of each batch, on the thread that read it and one at a time.
     """
@@ -87,6 +100,7 @@ class Transfer:
     cursor_column: str | None = None
     seen: SeenRows | None = None
     checks: CheckSuite | None = None
+    sifter: Sifter | None = None
     batch_size: int = 32_768
     max_memory: int = 2**29
     notify: Callable[[RowsMoved], None] = lambda _: None
@@ -129,6 +143,8 @@ class Transfer:
         self._queue = kernels.BatchQueue(self.stream_schema, producers=workers, max_bytes=max_bytes)
         reader = pa.RecordBatchReader.from_stream(self._queue)
         self._reading = workers
+        if self.sifter is not None and isinstance(self.snapshot, SiftingSnapshot):
+            self.snapshot.reject_into(self._refused_by_source)
         self._threads = [
             threading.Thread(target=self._work, args=(splits, self._queue), name=f"arrowload-reader-{n}", daemon=True)
             for n in range(workers)
@@ -154,7 +170,7 @@ class Transfer:
             rows_read=self.counts.rows_read,
             rows_staged=self.counts.rows_staged,
             rows_filtered=self.counts.rows_filtered,
-            rows_rejected=0,
+            rows_rejected=self.counts.rows_rejected,
             rows_seen_before=self.counts.rows_seen_before,
             content_hash=self.counts.content_hash,
             schema_fingerprint=fingerprint(self.schema),
@@ -206,14 +222,14 @@ class Transfer:
         with self.snapshot.read_split(split, batch_size=self.batch_size) as reader:
             for batch in reader:
                 if batch.num_rows:
-                    prepared = self._prepare(batch, first_row, split.index)
+                    prepared = self._prepare(batch, first_row, split)
                     first_row += batch.num_rows
                     if prepared.num_rows:
                         yield prepared, prepared.num_rows
                     del prepared
                 del batch  # or it would be kept while the next one is made
 
-    def _prepare(self, batch: pa.RecordBatch, first_row: int, split: int) -> pa.RecordBatch:
+    def _prepare(self, batch: pa.RecordBatch, first_row: int, split: Split) -> pa.RecordBatch:
         new = batch
         if self.seen is not None:
             with self._lock:
@@ -221,53 +237,82 @@ class Transfer:
         overlap = self.snapshot.overlap
         if overlap is not None and overlap.late is not None:
             new = new.drop_columns(overlap.late)
-        transformed = self.pipeline.apply(new, first_row=first_row)
-        out = self._as_stored(transformed, first_row)
-        self._refuse_null_keys(out, first_row, transformed.kept)
+        rejected = 0
+        if self.sifter is None:
+            out, kept = self._stored(new, first_row)
+        else:
+            (out, kept), rejected = self.sifter.sift(
+                new, first_row, self._stored, within=split.what if len(self.splits) > 1 else None
+            )
         if self.checks is not None and out.num_rows:
             self.checks.add(out, first_row)
-        self._count(batch, new, out)
+        self._count(batch, new, out, rejected)
         if self.merge_keys and self.cursor_column is not None:
             cursor = new.column(self.cursor_column)
-            out = out.append_column(
-                CURSOR_COLUMN, cursor if transformed.kept is None else cursor.take(transformed.kept)
-            )
+            out = out.append_column(CURSOR_COLUMN, cursor if kept is None else cursor.take(kept))
         if self.merge_keys:
             # Splits are in the order of the rows, and this is the row's place in it, whichever is read first.
-            start = split * _ROWS_OF_SPLIT + first_row
+            start = split.index * _ROWS_OF_SPLIT + first_row
             out = out.append_column(ORDINAL_COLUMN, pa.arange(start, start + out.num_rows))
         return out
 
-    def _as_stored(self, transformed: Transformed, first_row: int) -> pa.RecordBatch:
-        try:
-            return cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
-        except TransformError as exc:
-            raise TransformError(
-                f"the target cannot hold it: {exc.message}",
-                context=exc.context,
-                hint="cast the column in a step, declare its type in the source, or load anew with --full-refresh",
-            ) from exc
+    def _stored(self, rows: pa.RecordBatch, first_row: int, refuse: Refuse | None = None) -> Transformed:
+        """The rows as the destination stores them.
 
-    def _refuse_null_keys(self, batch: pa.RecordBatch, first_row: int, kept: pa.Array | None) -> None:
+        Raises:
+            TransformError, DataError: Of a row that cannot be stored, unless `refuse` took it.
+        """
+        transformed = self.pipeline.apply(rows, first_row=first_row, refuse=refuse)
+        stored = self._as_stored(transformed, first_row, refuse)
+        self._refuse_null_keys(stored, first_row)
+        return stored
+
+    def _refused_by_source(self, rejection: Rejection) -> None:
+        """Take a row that the source read and could not make what it should be."""
+        if self.sifter is None:
+            raise TypeError("there is no quarantine")
+        self.sifter.quarantine.add(rejection)
+        with self._lock:
+            self.counts.rows_read += 1
+            self.counts.rows_rejected += 1
+
+    def _as_stored(self, transformed: Transformed, first_row: int, refuse: Refuse | None) -> Transformed:
+        try:
+            out = cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
+        except TransformError as exc:
+            failure = exc.__cause__
+            if refuse is None or not isinstance(failure, CastFailure) or failure.find_all is None:
+                raise _unstorable(exc) from exc
+            failures, column = failure.find_all(), exc.context["column"]
+            for found in failures:
+                place = found.row if transformed.kept is None else transformed.kept[found.row].as_py()
+                error = cast_error(found, column, self.schema.field(column).type, row=first_row + place)
+                refuse(place, _unstorable(error))
+            rest = without(transformed.batch, [found.row for found in failures])
+            return self._as_stored(Transformed(rest.batch, compose(transformed.kept, rest.kept)), first_row, refuse)
+        return Transformed(out, transformed.kept)
+
+    def _refuse_null_keys(self, stored: Transformed, first_row: int) -> None:
         for key in self.merge_keys:
-            column = batch.column(key)
+            column = stored.batch.column(key)
             if column.null_count:
                 place = pc.index(column.is_null(), True).as_py()
-                row = first_row + (place if kept is None else kept[place].as_py())
+                row = first_row + (place if stored.kept is None else stored.kept[place].as_py())
                 raise DataError(
                     f"the merge key `{key}` is NULL in row {row}",
-                    context={"column": key, "row": row},
+                    context={"column": key, "row": row, "merge_key": key},
                     hint="filter such rows out, or choose a key that every row has",
                 )
 
-    def _count(self, read: pa.RecordBatch, new: pa.RecordBatch, out: pa.RecordBatch) -> None:
+    def _count(self, read: pa.RecordBatch, new: pa.RecordBatch, out: pa.RecordBatch, rejected: int) -> None:
         digest = kernels.content_hash(out)[1] if self.hashed else 0
         counts = self.counts
         with self._lock:
             counts.rows_read += read.num_rows
             counts.bytes_read += read.nbytes
+            counts.rows_rejected += rejected
             counts.rows_seen_before += read.num_rows - new.num_rows
-            counts.rows_filtered += new.num_rows - out.num_rows
+            counts.rows_filtered += new.num_rows - out.num_rows - rejected
             counts.content_hash = (counts.content_hash + digest) % _HASH_MODULUS
 
 
@@ -278,3 +323,11 @@ def _taken(splits: deque[Split]) -> Iterator[Split]:
             yield splits.popleft()
         except IndexError:
             return
+
+
+def _unstorable(error: TransformError) -> TransformError:
+    return TransformError(
+        f"the target cannot hold it: {error.message}",
+        context=error.context,
+        hint="cast the column in a step, declare its type in the source, or load anew with --full-refresh",
+    )

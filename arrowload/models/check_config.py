@@ -12,8 +12,11 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     type: str
     on_fail: Annotated[
-        Literal["fail", "warn"],
-        msgspec.Meta(description="fail: nothing is published, exit 65. warn: the load goes on, and says so."),
+        Literal["fail", "warn", "quarantine"],
+        msgspec.Meta(
+            description="fail: nothing is published, exit 65. warn: the load goes on, and says so. quarantine: the rows"
+            " that fail are put aside, as many as `runtime.max_rejected` allows."
+        ),
     ] = "fail"
 
 

@@ -38,6 +38,14 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "ends early goes on behind the last chunk."
         ),
     ] = None
+    max_rejected: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            description="Rows of a run that may be refused: they are put in quarantine, and the others are loaded. 0: "
+            "the first bad row ends the load.",
+        ),
+    ] = 0
     retries: RetryConfig = RetryConfig()
     delivery: Annotated[
         Delivery | None, msgspec.Meta(description="The weakest delivery that is accepted; a weaker one is refused.")

@@ -49,6 +49,7 @@ def explain_text(plan: LoadPlan) -> str:
         f"runtime      batches of {plan.batch_size} rows, {_at_once(plan)} at once,"
         f" at most {plan.max_memory // 2**20} MiB"
         + (f", committed every {plan.commit_every}" if plan.commit_every else "")
+        + (f", at most {plan.max_rejected} rows rejected" if plan.max_rejected else "")
     )
     lines += _listed("note", plan.notes)
     return mask("\n".join(lines))

@@ -28,6 +28,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         batch_size, parallelism, max_memory: Rows, splits in flight, bytes.
         checks: What must hold before the load is published, one line each.
         commit_every: How much is committed at once; None for all of it.
+        max_rejected: How many rows of a run may go to quarantine.
         notes: What a person should know, one sentence each.
     """
 
@@ -47,6 +48,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int
     checks: tuple[str, ...] = ()
     commit_every: str | None = None
+    max_rejected: int = 0
     splits: tuple[str, ...] = ()
     relayed: bool = False
     notes: tuple[str, ...] = ()

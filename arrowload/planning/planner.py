@@ -80,6 +80,7 @@ def build_plan(
         max_memory=int(recipe.runtime.max_memory),
         checks=tuple(mask(_described(check)) for check in recipe.checks),
         commit_every=_commit_every(recipe, write_mode),
+        max_rejected=recipe.runtime.max_rejected,
         notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtim
 from arrowload.core.exceptions import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -60,10 +60,21 @@ class RowError(Exception):
         column: The column of the value, when there is one.
         value: As a Python value.
         reason: What is wrong with it, to follow the value in a sentence.
+        find_all: Finds this and all other rows that the kernel cannot handle for the same reason, in their order; None
+            where there is no quick way.
     """
 
-    def __init__(self, *, row: int, column: str | None, value: object, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        row: int,
+        column: str | None,
+        value: object,
+        reason: str,
+        find_all: Callable[[], Sequence[RowError]] | None = None,
+    ) -> None:
         super().__init__(reason)
+        self.find_all = find_all
         self.row = row
         self.column = column
         self.value = value

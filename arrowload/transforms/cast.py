@@ -103,7 +103,20 @@ class Cast:
         try:
             return cast_exact(column, target.type, **target.options)
         except CastFailure as exc:
-            raise RowError(row=exc.row, column=name, value=exc.value, reason=exc.reason) from exc
+            raise _row_error(exc, name) from exc
+
+
+def _row_error(failure: CastFailure, column: str) -> RowError:
+    def find_all() -> list[RowError]:
+        return [_row_error(found, column) for found in failure.find_all()] if failure.find_all else []
+
+    return RowError(
+        row=failure.row,
+        column=column,
+        value=failure.value,
+        reason=failure.reason,
+        find_all=find_all if failure.find_all else None,
+    )
 
 
 def _target(name: str, cast: str | ColumnCast) -> _Target:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -21,13 +22,16 @@ from arrowload.transforms.stages import (
     compose,
     located,
     names_of,
+    without,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from arrowload.models.transform_config import StepConfig
     from arrowload.transforms.base import Transform
+
+Refuse: TypeAlias = "Callable[[int, TransformError], None]"
 
 
 class TransformPipeline:
@@ -88,12 +92,14 @@ class BoundPipeline(msgspec.Struct, frozen=True):
     description: tuple[str, ...]
     _stages: tuple[Stage, ...]
 
-    def apply(self, batch: pa.RecordBatch, *, first_row: int = 0) -> Transformed:
+    def apply(self, batch: pa.RecordBatch, *, first_row: int = 0, refuse: Refuse | None = None) -> Transformed:
         """The rows after all steps.
 
         Args:
             batch: Rows of `input_schema`.
             first_row: The number of its first row in the load; errors count from there.
+            refuse: Takes the position of a row that cannot be handled, and why, where a step can tell all of them at
+                once; the others go on.
 
         Returns:
             The rows, and where in `batch` they were; `batch` itself when there are no steps.
@@ -105,12 +111,20 @@ class BoundPipeline(msgspec.Struct, frozen=True):
             return Transformed(batch)
         self._check_schema(batch.schema)
         kept: pa.Int64Array | None = None
-        for stage in self._stages:
+        pending = deque(self._stages)
+        while pending:
+            stage = pending[0]
             try:
                 result = stage.run(batch)
             except StepError as exc:
-                row = exc.error.row if kept is None else kept[exc.error.row].as_py()
-                raise _row_error(exc, first_row + row) from exc
+                faults = exc.error.find_all() if refuse is not None and exc.error.find_all is not None else ()
+                if refuse is None or not faults:
+                    row = exc.error.row if kept is None else kept[exc.error.row].as_py()
+                    raise _row_error(exc, first_row + row) from exc
+                for fault in faults:
+                    row = fault.row if kept is None else kept[fault.row].as_py()
+                    refuse(row, _row_error(StepError(exc.step, fault), first_row + row))
+                result = without(batch, [fault.row for fault in faults])
             except DataLoaderError:
                 raise
             except BaseException as exc:
@@ -118,6 +132,8 @@ class BoundPipeline(msgspec.Struct, frozen=True):
                 if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
                     raise
                 raise _batch_error(stage, exc, first_row, batch.num_rows) from exc
+            else:
+                pending.popleft()
             batch, kept = result.batch, compose(kept, result.kept)
         return Transformed(batch, kept)
 

@@ -189,6 +189,13 @@ def _named(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in schema)
 
 
+def without(batch: pa.RecordBatch, rows: Sequence[int]) -> Transformed:
+    """The batch without some of its rows."""
+    places = pa.arange(0, batch.num_rows)
+    kept = places.filter(pc.invert(pc.is_in(places, value_set=pa.array(rows, pa.int64()))))
+    return Transformed(batch.take(kept), kept)
+
+
 def compose(first: pa.Int64Array | None, then: pa.Int64Array | None) -> pa.Int64Array | None:
     """Row numbers after two stages, in terms of the batch that the first was handed."""
     if first is None or then is None:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
-from arrowload.core.casting import CastFailure, cast_exact
+from arrowload.core.casting import CastFailure, cast_exact, find_failures
 from arrowload.core.lazy import compute as pc
 
 _Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
@@ -44,6 +44,17 @@ def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array
         if row is not None:
             raise CastFailure(row, texts[row].as_py(), "would not stay as it is written")
     return converted
+
+
+def sift(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> tuple[pa.Array, list[CastFailure]]:
+    """As `convert`, with NULL in the place of each text that does not fit; and these, in their order."""
+    try:
+        return convert(texts, target, inferred=inferred), []
+    except CastFailure:
+        failures = find_failures(texts, target, lambda part: convert(part, target, inferred=inferred))
+    bad = pa.array([failure.row for failure in failures], pa.int64())
+    fitting = pc.if_else(pc.is_in(pa.arange(0, len(texts)), value_set=bad), None, texts)
+    return convert(fitting, target, inferred=inferred), failures
 
 
 def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:

@@ -6,12 +6,13 @@ files that Rust cannot cut, such as those with an escape character, are read by 
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import pyarrow as pa
 
-from arrowload.connectors.csv.convert import convert
+from arrowload.connectors.csv.convert import convert, sift
 from arrowload.connectors.csv.diagnosis import line_of
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
@@ -24,11 +25,12 @@ from arrowload.core.casting import CastFailure, check_cast, shown
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.names import require_columns
+from arrowload.core.rejection import Rejection
 from arrowload.core.types import parse_type
 from arrowload.planning.capabilities import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
@@ -54,6 +56,7 @@ class CsvReader:
     def __init__(self, config: CsvSourceConfig) -> None:
         self._config = config
         self._slow_reason = slow_reason(config)
+        self._reject: Callable[[Rejection], None] | None = None
         _require_encoding(config.encoding)
         self._declared = {name: parse_type(text) for name, text in config.columns.items()}
         for name, data_type in self._declared.items():
@@ -143,14 +146,56 @@ class CsvReader:
                     _require_names(dialect, schema.names, part.file)
                     yield from self._read_part(part, dialect, schema, batch_size)
 
+    def sifting(self, reject: Callable[[Rejection], None]) -> CsvReader:
+        """See `SiftingReader.sifting`."""
+        reader = copy.copy(self)
+        reader._reject = reject
+        return reader
+
     def _read_part(
         self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
     ) -> Iterator[pa.RecordBatch]:
         row = 0
         for batch in self._batches(part, dialect, schema, batch_size):
-            columns = [self._convert(batch.column(field.name), field, row, part, dialect) for field in schema]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            if self._reject is not None:
+                yield self._sifted(batch, schema, row, part, dialect)
+            else:
+                columns = [self._convert(batch.column(field.name), field, row, part, dialect) for field in schema]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
             row += batch.num_rows
+
+    def _sifted(
+        self, batch: pa.RecordBatch, schema: pa.Schema, row: int, part: FileRange, dialect: Dialect
+    ) -> pa.RecordBatch:
+        """The rows whose values all are of the types of `schema`; the others are rejected."""
+        columns: list[pa.Array] = []
+        refused: dict[int, tuple[str, CastFailure]] = {}
+        for field in schema:
+            column = batch.column(field.name)
+            if column.type != field.type:
+                inferred = field.name not in self._declared
+                column, failures = sift(_readable(column), field.type, inferred=inferred)
+                failures += _unreadable(batch.column(field.name))
+                for failure in failures:
+                    refused.setdefault(failure.row, (field.name, failure))
+            columns.append(column)
+        made = pa.RecordBatch.from_arrays(columns, schema=schema)
+        if not refused or self._reject is None:
+            return made
+        before = rows_before(part, self._config, dialect, dialect.names) + row + 1
+        for place, (name, failure) in sorted(refused.items()):
+            self._reject(
+                Rejection(
+                    place=f"{part.file.path} row {before + place}",
+                    column=name,
+                    code="source",
+                    reason=f"{_quoted(failure.value)} {failure.reason}",
+                    value=shown(failure.value),
+                    row=batch.slice(place, 1),
+                )
+            )
+        passing = pa.array([place not in refused for place in range(batch.num_rows)])
+        return made.filter(passing)
 
     def _batches(
         self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
@@ -207,6 +252,22 @@ def cast_binary(column: pa.Array) -> pa.Array:
         pyarrow.ArrowInvalid: They are no UTF-8.
     """
     return pc.cast(column, pa.string())
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    """The bytes of a column as text, with NULL for what is no UTF-8."""
+    try:
+        return cast_binary(column)
+    except pa.ArrowInvalid:
+        bad = [_is_utf8(value) for value in column.to_pylist()]
+        return cast_binary(pc.if_else(pa.array(bad), column, None))
+
+
+def _unreadable(column: pa.Array) -> list[CastFailure]:
+    if not pa.types.is_binary(column.type):
+        return []
+    values = enumerate(column.to_pylist())
+    return [CastFailure(row, repr(value), "is no UTF-8") for row, value in values if not _is_utf8(value)]
 
 
 def _is_utf8(value: bytes | None) -> bool:

@@ -122,6 +122,10 @@ class DuckDBDestination:
         """Row hashes that the last load left for the next."""
         return self._ledger.seen(pipeline_id) if self._ledger.exists() else SEEN_SCHEMA.empty_table()
 
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """See `QuarantineDestination.quarantined`."""
+        return self._ledger.quarantined(pipeline_id)
+
     def begin(self, load: Load) -> DuckDBLoadWriter:
         """Open the transaction of a load."""
         facts = self.target(load.schema, write_mode=load.write_mode, merge_keys=load.merge_keys)

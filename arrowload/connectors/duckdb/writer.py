@@ -56,6 +56,7 @@ class DuckDBLoadWriter:
         self._rows = 0
         self._open = True
         self._store_state: Callable[[DocumentStore], None] | None = None
+        self._set_aside: Callable[[LedgerEntry], None] | None = None
         self._session.execute("BEGIN TRANSACTION")
         self._run(facts.ddl)
         self._replaces = facts.exists and load.write_mode == "replace"
@@ -90,11 +91,17 @@ class DuckDBLoadWriter:
         """See `StateJoiningWriter.join_state`."""
         self._store_state = store_state
 
+    def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """See `QuarantiningWriter.quarantine`."""
+        self._set_aside = lambda entry: self._ledger.set_aside(entry, rejected, settled)
+
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
         self._run(self._applying())
         failpoint("finalize.applied")
         self._ledger.insert(entry, seen)
+        if self._set_aside is not None:
+            self._set_aside(entry)
         if self._store_state is not None:
             self._store_state(SqlStateStore.within(self._session, f"duckdb {self._session.path}"))
         failpoint("finalize.ledger")

@@ -5,6 +5,7 @@
       _arrowload/log/         the numbered entries; the link of one is the commit
       _arrowload/staging/     parts that no reader looks at: not committed yet, or not brought to their final names yet
       _arrowload/seen/        row hashes that a load left for the next one
+      _arrowload/quarantine/  rows that a load refused, a file for each load that refused any
 
 Who reads through arrowload reads what the log says is live, and sees each load at once. Who reads with a plain glob
 sees each row once, file by file, and never one that is not committed; but after a replace, from the renaming of the
@@ -28,6 +29,7 @@ from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord, encode_schema
 from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.core.failpoint import failpoint
+from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
 from arrowload.io.files import ARROWLOAD_FOLDER, make_folder, sync_folder, write_file
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from arrowload.connectors.base import LedgerEntry
     from arrowload.connectors.files.log import Record
 
-_FOLDERS: Final = ("log", "staging", "seen")
+_FOLDERS: Final = ("log", "staging", "seen", "quarantine")
 
 
 class Dataset:
@@ -52,6 +54,7 @@ class Dataset:
         self.log = DatasetLog(folder)
         self.staging = folder / ARROWLOAD_FOLDER / "staging"
         self.seen_folder = folder / ARROWLOAD_FOLDER / "seen"
+        self.quarantine_folder = folder / ARROWLOAD_FOLDER / "quarantine"
 
     def create(self) -> None:
         """Make the folders."""
@@ -150,16 +153,23 @@ class Dataset:
         name = self.log.refresh().seen_file(pipeline_id)
         if name is None:
             return SEEN_SCHEMA.empty_table()
-        with pa.OSFile(str(self.seen_folder / name)) as file:
-            return pa.ipc.open_file(file).read_all()
+        return _read_table(self.seen_folder / name)
 
     def write_seen(self, name: str, seen: pa.Table) -> None:
         """Write row hashes to a file of their own, and return when it is on the disk."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, SEEN_SCHEMA) as writer:
-            writer.write_table(seen if seen.schema == SEEN_SCHEMA else seen.cast(SEEN_SCHEMA))
-        write_file(self.seen_folder / name, sink.getvalue())
-        sync_folder(self.seen_folder)
+        _write_table(self.seen_folder / name, seen if seen.schema == SEEN_SCHEMA else seen.cast(SEEN_SCHEMA))
+
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """The rows that loads of a pipeline refused, with the load of each."""
+        files = self.log.refresh().rejected_files(pipeline_id)
+        tables = [with_load_id(_read_table(self.quarantine_folder / name), load_id) for load_id, name in files.items()]
+        return pa.concat_tables([with_load_id(REJECTED_SCHEMA.empty_table(), ""), *tables])
+
+    def write_rejected(self, name: str, rejected: pa.Table) -> None:
+        """Write rejected rows to a file of their own, and return when it is on the disk."""
+        # A dataset of an earlier version has no such folder yet.
+        make_folder(self.quarantine_folder)
+        _write_table(self.quarantine_folder / name, rejected)
 
     def discard_attempts(self, pipeline_id: str, epoch: int, load_id: str) -> None:
         """Drop what earlier attempts at one load staged; what they committed is finished first."""
@@ -173,13 +183,19 @@ class Dataset:
         self.roll_forward()
         for path in self._owned(self.staging, pipeline_id, below=epoch):
             remove(path)
-        current = self.log.seen_file(pipeline_id)
+        in_use = self.log.seen_file(pipeline_id)
         outdated = {load.seen for load in self.log.loads}
         stale = self._owned(self.seen_folder, pipeline_id, below=epoch)
         own = self._owned(self.seen_folder, pipeline_id, below=epoch + 1)
         for path in {*stale, *(p for p in own if p.name in outdated)}:
-            if path.name != current:
+            if path.name != in_use:
                 remove(path)
+        kept = set(self.log.rejected_files(pipeline_id).values())
+        committed = {load.rejected for load in self.log.loads}
+        dead = {path.name for path in self._owned(self.quarantine_folder, pipeline_id, below=epoch)}
+        current = {path.name for path in self._owned(self.quarantine_folder, pipeline_id, below=epoch + 1)}
+        for name in (dead | (current & committed)) - kept:
+            remove(self.quarantine_folder / name)
 
     def _owned(self, folder: Path, pipeline_id: str, *, below: int) -> list[Path]:
         if not folder.is_dir():
@@ -196,6 +212,19 @@ class Dataset:
 def staging_name(pipeline_id: str, epoch: int, what: str) -> str:
     """A name in staging that says whose it is and that no other attempt has."""
     return f"{pipeline_id}.{epoch}.{what}-{uuid.uuid4().hex[:12]}"
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    write_file(path, sink.getvalue())
+    sync_folder(path.parent)
+
+
+def _read_table(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
 
 
 def remove(path: Path) -> None:

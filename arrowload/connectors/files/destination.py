@@ -162,6 +162,11 @@ class FileDestination:
         with os_errors(self._folder):
             return self._dataset.seen(pipeline_id)
 
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """See `QuarantineDestination.quarantined`."""
+        with os_errors(self._folder):
+            return self._dataset.quarantined(pipeline_id)
+
     def begin(self, load: Load) -> DatasetLoadWriter:
         """Start staging a load; what earlier attempts at it staged is dropped.
 

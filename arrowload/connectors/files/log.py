@@ -49,6 +49,8 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
         staging: The folder in `_arrowload/staging` that the parts are in until they have their final names.
         schema: Of the rows: an Arrow IPC schema message, base64.
         seen: The file in `_arrowload/seen` that holds the row hashes for the next load; None keeps the last.
+        rejected: The file in `_arrowload/quarantine` that holds the rows that the load refused; None when it has none.
+        settled: Ids of loads whose rejected rows are kept no more.
     """
 
     entry: LedgerEntry
@@ -56,6 +58,8 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     staging: str
     schema: str
     seen: str | None
+    rejected: str | None = None
+    settled: tuple[str, ...] = ()
 
     def arrow_schema(self) -> pa.Schema:
         """`schema`, decoded."""
@@ -137,6 +141,18 @@ class DatasetLog:
         """The file that holds the row hashes a pipeline left for its next load."""
         mine = (load.seen for load in reversed(self.loads) if load.entry.pipeline_id == pipeline_id)
         return next((name for name in mine if name is not None), None)
+
+    def rejected_files(self, pipeline_id: str) -> dict[str, str]:
+        """Load id → the file with the rows that it refused, oldest first; without those that are settled."""
+        files: dict[str, str] = {}
+        for load in self.loads:
+            if load.entry.pipeline_id != pipeline_id:
+                continue
+            for gone in list(files) if load.entry.write_mode == "replace" else load.settled:
+                files.pop(gone, None)
+            if load.rejected is not None:
+                files[load.entry.load_id] = load.rejected
+        return files
 
     def schema(self) -> pa.Schema | None:
         """Every column of the live parts in the type that it was first written in; None before the first load."""

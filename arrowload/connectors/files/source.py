@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -11,9 +11,10 @@ from arrowload.connectors.files.listing import choose_files, common_root, list_f
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from arrowload.connectors.base import Mark, Overlap
+    from arrowload.core.rejection import Rejection
     from arrowload.core.state import State
     from arrowload.io.files import FileInfo
     from arrowload.models.source_config import IncrementalConfig
@@ -52,6 +53,14 @@ class FileReader(Protocol):
             DataError: A file is not what its format says, or a value does not fit.
             TransientConnectorError: A file changed since it was listed.
         """
+
+
+@runtime_checkable
+class SiftingReader(FileReader, Protocol):
+    """A reader, besides, of a format whose values may not be of the types that the columns have."""
+
+    def sifting(self, reject: Callable[[Rejection], None]) -> FileReader:
+        """The same reader, which hands rows with such a value to `reject` and leaves them out."""
 
 
 class FileSource:
@@ -121,6 +130,11 @@ class FileSnapshot:
         self.state = state
         self._reader = reader
         self._files = files
+
+    def reject_into(self, reject: Callable[[Rejection], None]) -> None:
+        """See `SiftingSnapshot.reject_into`."""
+        if isinstance(self._reader, SiftingReader):
+            self._reader = self._reader.sifting(reject)
 
     def marks(self, rows: int) -> Sequence[Mark]:
         """One for each file, however many rows it has; see `DivisibleSnapshot.marks`."""

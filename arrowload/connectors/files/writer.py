@@ -16,7 +16,7 @@ from arrowload.core.failpoint import failpoint
 from arrowload.io.files import make_folder, os_errors, sync_folder, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -47,6 +47,8 @@ class DatasetLoadWriter:
         self._numbers = itertools.count()
         self._existing = dataset.log.schema()
         self._committing = False
+        self._rejected: pa.Table | None = None
+        self._settled: Sequence[str] = ()
         with os_errors(self._folder):
             make_folder(self._folder)
 
@@ -93,6 +95,11 @@ class DatasetLoadWriter:
             detail={"files": [msgspec.to_builtins(part) for part in self._parts]},
         )
 
+    def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """See `QuarantiningWriter.quarantine`."""
+        self._rejected = rejected if rejected.num_rows else None
+        self._settled = settled
+
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Link the log entry, which is the commit; then bring the parts to their final names.
 
@@ -138,12 +145,17 @@ class DatasetLoadWriter:
         seen_name = f"{self._name}.arrow" if seen is not None else None
         if seen_name is not None:
             self._dataset.write_seen(seen_name, seen)
+        rejected_name = f"{self._name}.arrow" if self._rejected is not None else None
+        if rejected_name is not None:
+            self._dataset.write_rejected(rejected_name, self._rejected)
         record = LoadRecord(
             entry=entry,
             files=tuple(self._parts),
             staging=self._name,
             schema=encode_schema(self._load.schema),
             seen=seen_name,
+            rejected=rejected_name,
+            settled=tuple(self._settled),
         )
         temporary = self._folder / "entry.json"
         write_file(temporary, msgspec.json.encode(record))

@@ -11,6 +11,7 @@ from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import EngineError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.lazy import compute as pc
+from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
 from arrowload.core.schema import refuse_repeated_names, require_storable
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -85,6 +86,13 @@ class MemoryDestination:
         pipeline = self._store.pipelines.get(pipeline_id)
         return pipeline.seen if pipeline is not None and pipeline.seen is not None else SEEN_SCHEMA.empty_table()
 
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """See `QuarantineDestination.quarantined`."""
+        pipeline = self._store.pipelines.get(pipeline_id)
+        kept = pipeline.quarantine if pipeline is not None else {}
+        tables = [with_load_id(rows, load_id) for load_id, rows in kept.items()]
+        return pa.concat_tables([with_load_id(REJECTED_SCHEMA.empty_table(), ""), *tables])
+
     def begin(self, load: Load) -> MemoryLoadWriter:
         """Start staging, in a list."""
         return MemoryLoadWriter(self._store, self.target_name, load)
@@ -111,6 +119,8 @@ class MemoryLoadWriter:
         self._name = name
         self._load = load
         self._staged: list[pa.Table] = []
+        self._rejected = REJECTED_SCHEMA.empty_table()
+        self._settled: Sequence[str] = ()
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Keep the rows."""
@@ -128,6 +138,10 @@ class MemoryLoadWriter:
             rows_replaced=replaced.num_rows if replaced is not None else 0,
         )
 
+    def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """See `QuarantiningWriter.quarantine`."""
+        self._rejected, self._settled = rejected, settled
+
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Swap the table, enter in the ledger, under the store's lock."""
         with self._store.lock:
@@ -141,6 +155,10 @@ class MemoryLoadWriter:
                 return  # an attempt whose answer was lost has committed it
             pipeline.entries.append(entry)
             pipeline.seen = seen if seen is not None else pipeline.seen
+            gone = set(pipeline.quarantine) if entry.write_mode == "replace" else set(self._settled)
+            pipeline.quarantine = {load: rows for load, rows in pipeline.quarantine.items() if load not in gone}
+            if self._rejected.num_rows:
+                pipeline.quarantine[entry.load_id] = self._rejected
             self._store.tables[self._name] = applied
 
     def abort(self) -> None:

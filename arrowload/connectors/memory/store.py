@@ -23,6 +23,7 @@ class Pipeline:
     owner: str
     entries: list[LedgerEntry] = field(default_factory=list)
     seen: pa.Table | None = None
+    quarantine: dict[str, pa.Table] = field(default_factory=dict)
 
 
 @dataclass

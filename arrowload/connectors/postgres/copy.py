@@ -18,7 +18,7 @@ from arrowload.io.postgres import PostgresSession
 from arrowload.io.sql import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from arrowload.connectors.postgres.routes import Reading
     from arrowload.connectors.postgres.types import PgType
@@ -76,6 +76,16 @@ class CopySession(PostgresSession):
         wires = self._wires(f"SELECT {', '.join(map(quote_identifier, names))} FROM {table.sql()} LIMIT 0")
         with self._translated():
             return _rust.copy_in(self._connection, _copy_in(table, names, freeze=freeze), rows, wires)
+
+    def encoder(self, types: Sequence[tuple[str, str]]) -> Callable[[pa.RecordBatch], bytes]:
+        """What `ingest` makes of rows before it sends them.
+
+        Args:
+            types: Names and SQL types of the columns; nothing need be there that has them.
+        """
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in types)
+        wires = self._wires(f"SELECT {nulls} LIMIT 0")
+        return lambda rows: _rust.pg_copy_encode(rows, wires)
 
     def read_relay(self, sql: str, reading: Reading) -> Generator[pa.RecordBatch]:
         """The rows of one query as they lie on the wire, decoded only to be checked and hashed."""

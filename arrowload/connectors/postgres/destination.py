@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.kept_session import KeptSession
 from arrowload.connectors.postgres.orphans import end_sessions, session_name
 from arrowload.connectors.postgres.relay import stores_as_is
-from arrowload.connectors.postgres.session import SERVER_CLOCK, connect, describe_server
+from arrowload.connectors.postgres.session import SERVER_CLOCK, RelaySession, connect, describe_server
 from arrowload.connectors.postgres.target import Target, find_target
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger, create_tables, has_tables, told_apart
@@ -62,6 +63,8 @@ class PostgresDestination:
         self.state_is_exclusive = False
         self._epoch: int | None = None
         self._found: Target | None = None
+        self._encode: Callable[[pa.RecordBatch], bytes] | None = None
+        self._judging = threading.Lock()
 
     def capabilities(self) -> DestinationCapabilities:
         """All write modes, in transactions."""
@@ -77,7 +80,7 @@ class PostgresDestination:
         refuse_repeated_names(schema)
         with self._kept.opened() as session:
             target = find_target(session, self._table, schema, write_mode, merge_keys)
-        self._found = target
+        self._found, self._encode = target, None
         return TargetFacts(
             location=f"{describe_server(self._config)} {self._table}",
             exists=target.exists,
@@ -85,6 +88,20 @@ class PostgresDestination:
             ddl=target.ddl,
             finalize=target.description(),
         )
+
+    def judge(self, rows: pa.RecordBatch) -> None:
+        """See `JudgingDestination.judge`; by encoding the rows, which no other route than COPY can do beforehand."""
+        with self._judging:
+            if self._encode is None:
+                self._encode = self._encoder()
+        self._encode(rows)
+
+    def _encoder(self) -> Callable[[pa.RecordBatch], bytes]:
+        if self._found is None:
+            raise EngineError("rows were to be judged before the target was looked at")
+        types = [(column.name, column.staged) for column in self._found.columns]
+        with self._kept.opened() as session:
+            return session.encoder(types) if isinstance(session, RelaySession) else lambda _: b""
 
     def takes_relay(self, relay: RelayFormat) -> bool:
         """Whether rows can go from COPY to COPY; merged and staged rows are told from one another by their values."""
@@ -159,6 +176,11 @@ class PostgresDestination:
         with self._kept.opened() as session:
             ledger = SqlLedger(session, str(self._table))
             return ledger.seen(pipeline_id) if ledger.exists() else SEEN_SCHEMA.empty_table()
+
+    def quarantined(self, pipeline_id: str) -> pa.Table:
+        """See `QuarantineDestination.quarantined`."""
+        with self._kept.opened() as session:
+            return SqlLedger(session, str(self._table)).quarantined(pipeline_id)
 
     def begin(self, load: Load) -> PostgresLoadWriter:
         """Open the transaction of a load, on a connection that carries its name."""

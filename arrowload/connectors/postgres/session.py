@@ -12,7 +12,7 @@ from arrowload.core.secret import register_secret
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -96,10 +96,13 @@ class Session(Protocol):
 
 @runtime_checkable
 class RelaySession(Session, Protocol):
-    """A session, besides, that hands over and takes rows as they lie on the wire, in records of `RELAY_SCHEMA`."""
+    """A session, besides, of our own client, which knows how rows lie on the wire."""
+
+    def encoder(self, types: Sequence[tuple[str, str]]) -> Callable[[pa.RecordBatch], bytes]:
+        """What `ingest` makes of rows before it sends them, for columns of these names and SQL types."""
 
     def read_relay(self, sql: str, reading: Reading) -> Generator[pa.RecordBatch]:
-        """The rows of one query; closing the generator ends the query."""
+        """The rows of one query, in records of `RELAY_SCHEMA`; closing the generator ends the query."""
 
     def relay(
         self, table: TableName, columns: Sequence[str], rows: pa.RecordBatchReader, *, freeze: bool = False

@@ -25,7 +25,7 @@ from arrowload.core.exceptions import (
 from arrowload.core.failpoint import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
@@ -57,6 +57,7 @@ class PostgresLoadWriter:
         self._has_staging = False
         self._emptied: int | None = None
         self._store_state: Callable[[DocumentStore], None] | None = None
+        self._set_aside: Callable[[LedgerEntry], None] | None = None
         session.run("BEGIN ISOLATION LEVEL READ COMMITTED")
         # An answered commit must outlive a crash of the server, whatever its default is.
         current = "current_setting('synchronous_commit')"
@@ -119,12 +120,18 @@ class PostgresLoadWriter:
         """See `StateJoiningWriter.join_state`."""
         self._store_state = store_state
 
+    def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
+        """See `QuarantiningWriter.quarantine`."""
+        self._set_aside = lambda entry: self._ledger.set_aside(entry, rejected, settled)
+
     def finalize(self, entry: LedgerEntry, seen: pa.Table | None) -> None:
         """Apply, enter in the ledger, check the fence, commit."""
         try:
             self._apply(entry.rows_written)
             failpoint("finalize.applied")
             self._enter(entry, seen)
+            if self._set_aside is not None:
+                self._set_aside(entry)
             if self._store_state is not None:
                 # The row of the state is locked from here on, and who takes over needs it: a client that does not come
                 # back has its transaction ended by the server.

@@ -1,0 +1,164 @@
+"""Tells the rows of a batch that can be loaded from those that cannot, which go to quarantine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pyarrow as pa
+
+from arrowload.core.exceptions import DataError, TransformError
+from arrowload.core.lazy import compute as pc
+from arrowload.core.rejection import Rejection
+from arrowload.transforms.base import Transformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from arrowload.checks.suite import CheckSuite
+    from arrowload.core.rejection import Code
+    from arrowload.engine.quarantine import Quarantine
+    from arrowload.transforms.pipeline import Refuse
+
+# Makes of some rows what is stored. Is told the number of the first of them, and may refuse rows by their positions;
+# another row that it cannot handle is an error that names it.
+Attempt: TypeAlias = "Callable[[pa.RecordBatch, int, Refuse], Transformed]"
+Take: TypeAlias = "Callable[[int, Mapping[str, Any], Code, str], None]"
+
+# A batch that fails is tried again in pieces of so many rows: at one bad row in a hundred most have one or none.
+_PIECE: Final = 128
+
+
+class Sifter:
+    """Passes on the rows of a batch that can be loaded; several threads may do that.
+
+    Args:
+        quarantine: Takes the others.
+        schema: Of what is stored.
+        checks: Those that quarantine rows refuse them here; None without any.
+        judge: Raises DataError, with the row's position, for a value that the schema holds and the destination refuses.
+    """
+
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        schema: pa.Schema,
+        checks: CheckSuite | None = None,
+        judge: Callable[[pa.RecordBatch], None] | None = None,
+    ) -> None:
+        self.quarantine = quarantine
+        self._schema = schema
+        self._checks = checks
+        self._judge = judge
+
+    def sift(
+        self, rows: pa.RecordBatch, first_row: int, attempt: Attempt, *, within: str | None = None
+    ) -> tuple[Transformed, int]:
+        """What `attempt` makes of the rows that it can handle, in their order, and how many were refused.
+
+        Args:
+            rows: What is tried, whole at first.
+            first_row: The number of the first of them.
+            attempt: Is given some of the rows, and the number of the first of these.
+            within: What rows are counted in, when it is not all that is read.
+
+        Raises:
+            DataError: More rows are refused than may be.
+            TransformError: The batch fails, and no row of it is at fault.
+        """
+        refused = 0
+
+        def take(position: int, context: Mapping[str, Any], code: Code, reason: str) -> None:
+            nonlocal refused
+            refused += 1
+            value = context.get("value")
+            self.quarantine.add(
+                Rejection(
+                    place=f"{within + ', ' if within else ''}row {first_row + position}",
+                    column=context.get("column"),
+                    code=code,
+                    reason=reason,
+                    value=None if value is None else str(value),
+                    row=rows.slice(position, 1),
+                )
+            )
+
+        def accepted(piece: pa.RecordBatch, first: int, refuse: Refuse) -> Transformed:
+            made = attempt(piece, first, refuse)
+            if self._judge is not None:
+                self._let_judge(made, first)
+            return made
+
+        parts = list(_parts(rows, first_row, accepted, take))
+        made = parts[0] if len(parts) == 1 else _joined(parts, self._schema)
+        return self._checked(made, take), refused
+
+    def _let_judge(self, made: Transformed, first_row: int) -> None:
+        assert self._judge is not None  # noqa: S101 - for the type checker
+        try:
+            self._judge(made.batch)
+        except DataError as exc:
+            if not isinstance(exc.context.get("row"), int):
+                raise
+            row = exc.context["row"]
+            row = first_row + (row if made.kept is None else made.kept[row].as_py())
+            raise DataError(exc.message, context={**exc.context, "row": row}, hint=exc.hint) from exc
+
+    def _checked(self, made: Transformed, take: Take) -> Transformed:
+        refused = self._checks.refused(made.batch) if self._checks is not None else []
+        if not refused:
+            return made
+        out, kept = made
+        places = pa.arange(0, out.num_rows) if kept is None else kept
+        for position, why in refused:
+            take(places[position].as_py(), {}, "check", why)
+        bad = pa.array([position for position, _ in refused], pa.int64())
+        passing = pc.invert(pc.is_in(pa.arange(0, out.num_rows), value_set=bad))
+        return Transformed(out.filter(passing), places.filter(passing))
+
+
+def _parts(rows: pa.RecordBatch, first_row: int, attempt: Attempt, take: Take) -> Iterator[Transformed]:
+    """What can be handled, in order; a row that only an error names is refused for failing alone."""
+    pending = [(0, rows.num_rows)]
+    while pending:
+        start, stop = pending.pop()
+        refused: dict[int, TransformError] = {}
+        try:
+            made = attempt(rows.slice(start, stop - start), first_row + start, refused.__setitem__)
+        except (TransformError, DataError) as exc:
+            if "row" not in exc.context:
+                raise
+            if stop - start == 1:
+                take(start, exc.context, _code_of(exc.context), exc.message)
+            else:
+                pending += reversed(_divided(start, stop, exc.context, first_row))
+        else:
+            for position, fault in refused.items():
+                take(start + position, fault.context, _code_of(fault.context), fault.message)
+            yield made._replace(kept=_from(start, stop, made.kept))
+
+
+def _joined(parts: Sequence[Transformed], schema: pa.Schema) -> Transformed:
+    empty = pa.RecordBatch.from_pylist([], schema)
+    batches, kept = [part.batch for part in parts], [part.kept for part in parts]
+    return Transformed(pa.concat_batches([empty, *batches]), pa.concat_arrays([pa.array([], pa.int64()), *kept]))
+
+
+def _from(start: int, stop: int, kept: pa.Int64Array | None) -> pa.Int64Array:
+    return pa.arange(start, stop) if kept is None else pc.add(kept, start)
+
+
+def _divided(start: int, stop: int, context: Mapping[str, Any], first_row: int) -> list[tuple[int, int]]:
+    """Smaller pieces, in order: around the row that is named, or all of the same size."""
+    if stop - start > _PIECE:
+        return [(at, min(at + _PIECE, stop)) for at in range(start, stop, _PIECE)]
+    if "rows" in context:  # the error is about all of them
+        middle = (start + stop) // 2
+        return [(start, middle), (middle, stop)]
+    at = context["row"] - first_row
+    return [(a, b) for a, b in ((start, at), (at, at + 1), (at + 1, stop)) if a < b]
+
+
+def _code_of(context: Mapping[str, Any]) -> Code:
+    if "merge_key" in context:
+        return "merge_key"
+    return "transform" if "step" in context else "target"
