@@ -11,6 +11,7 @@ import pyarrow as pa
 from arrowload.core.state import State
 from arrowload.engine.job import opened
 from arrowload.engine.splits import choose_splits
+from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Transfer
 from arrowload.models.loader import RecipeLoader
 from arrowload.models.recipe import Recipe
@@ -215,12 +216,13 @@ def replay(
     Raises:
         DataLoaderError: Nothing was loaded; says why.
     """
+    from arrowload.core.rejection import whole_rows
     from arrowload.engine.engine import Engine
     from arrowload.engine.replay import quarantined
     from arrowload.engine.replay import replay as prepare
 
     with opened(load_recipe(recipe, vars), needs_destination=True) as job:
-        if not quarantined(job).num_rows:
+        if not whole_rows(quarantined(job)).num_rows:
             return None
         prepare(job, force=force)
         return Engine(job, subscribers).run()
@@ -239,7 +241,7 @@ def _batches(recipe: Recipe, parallelism: int | None = None) -> Generator[Any]:
             snapshot=snapshot,
             pipeline=pipeline,
             splits=choose_splits(snapshot, parallelism or recipe.runtime.parallelism),
-            schema=pipeline.output_schema,
+            storing=Storing(pipeline.output_schema),
             hashed=False,
             batch_size=recipe.runtime.batch_size,
             max_memory=int(recipe.runtime.max_memory),

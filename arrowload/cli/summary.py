@@ -46,6 +46,8 @@ def summary_lines(report: RunReport, look: str | None) -> Iterator[str]:
     yield f"  into      {report.destination}, {report.write_mode}"
     if look is not None:
         yield f"  look      {look}"
+    for change in report.drift:
+        yield f"  drift     {change}"
     for note in report.notes:
         yield f"  note      {note}"
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from arrowload.core.typing import WriteMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from arrowload.core.batch import Batch
@@ -386,11 +386,27 @@ class StateJoiningWriter(Protocol):
 
 
 @runtime_checkable
+class ContractDestination(Protocol):
+    """A destination, besides, whose target can be compared with what comes."""
+
+    def stored_schema(self) -> pa.Schema | None:
+        """The columns that the target has now, those of type null taking anything; None when it is not there."""
+
+
+@runtime_checkable
+class WideningDestination(ContractDestination, Protocol):
+    """A destination, besides, that can change the types of columns which are there."""
+
+    def widen(self, types: Mapping[str, pa.DataType]) -> None:
+        """Have `target`, and the loads that begin from now on, change these columns of the target to these types."""
+
+
+@runtime_checkable
 class QuarantiningWriter(Protocol):
     """A writer, besides, that can keep the rows that its load refused, in the same step as those that it loads."""
 
     def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
-        """Have `finalize` store `rejected`, and drop what the loads `settled` left.
+        """Have `finalize` store `rejected`, and drop the rows that the loads `settled` left, but not single values.
 
         A load that replaces all rows drops, besides, all that earlier loads of its pipeline left.
 

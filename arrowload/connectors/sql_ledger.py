@@ -163,7 +163,8 @@ class SqlLedger:
         elif is_there and settled:
             loads = ", ".join(map(_literal, settled))
             self._session.execute(
-                f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} AND load_id IN ({loads}) RETURNING load_id"
+                f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} AND load_id IN ({loads})"
+                " AND code <> 'value' RETURNING load_id"
             )
         if rejected.num_rows:
             if not is_there:

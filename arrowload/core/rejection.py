@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from arrowload.core.lazy import compute as pc
 from arrowload.core.secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Who refused it: the source in reading it, a step, the target's types, a merge key that is NULL, or a check.
-Code: TypeAlias = Literal["source", "transform", "target", "merge_key", "check"]
+# Who refused it: the source in reading it, a step, the target's types, a merge key that is NULL, or a check. Of a
+# `value` the row was loaded, without it.
+Code: TypeAlias = Literal["source", "transform", "target", "merge_key", "check", "value"]
 
 # `source_row` is an Arrow IPC stream of one row, as the source gave it.
 REJECTED_SCHEMA: Final = pa.schema(
@@ -66,6 +68,16 @@ def rejected_table(rejections: Iterable[Rejection]) -> pa.Table:
 def with_load_id(rejected: pa.Table, load_id: str) -> pa.Table:
     """`rejected` with the load that left it, as `quarantined` gives it."""
     return rejected.add_column(0, pa.field("load_id", pa.string()), pa.repeat(load_id, rejected.num_rows))
+
+
+def single_values(rejected: pa.Table) -> pa.Table:
+    """Those whose rows were loaded without them."""
+    return rejected.filter(pc.equal(rejected["code"], "value"))
+
+
+def whole_rows(rejected: pa.Table) -> pa.Table:
+    """Those that were not loaded."""
+    return rejected.filter(pc.not_equal(rejected["code"], "value"))
 
 
 def source_row(data: bytes) -> pa.RecordBatch:

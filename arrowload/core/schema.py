@@ -13,6 +13,9 @@ from arrowload.core.names import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# Bits of an integer → the digits that it may need; 20 for an unsigned one of 64 bits.
+_INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+
 
 def fingerprint(schema: pa.Schema) -> str:
     """Hexadecimal digest (128 bit) of names, types and their order; nullability and metadata do not count."""
@@ -48,6 +51,57 @@ def is_storable(incoming: pa.DataType, stored: pa.DataType) -> bool:
         ("uuid", "text"),
         ("date", "timestamp"),
     }
+
+
+def holds(stored: pa.DataType, incoming: pa.DataType) -> bool:
+    """Whether a column of type `stored` holds every value of type `incoming`, as far as types alone can tell.
+
+    A stored type of null stands for a column that takes anything. Times are told apart by what they are and not by
+    their units, texts and bytes not by their layouts.
+    """
+    if pt.is_null(stored) or pt.is_null(incoming):
+        return True
+    if _is_number(stored) and _is_number(incoming):
+        return bool(holding_both(stored, incoming) == stored)
+    return is_storable(incoming, stored) and _kind(stored) != "json"
+
+
+def holding_both(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    """The narrowest type of number that holds every value of both exactly; None when there is none."""
+    if a == b:
+        return a
+    if pt.is_floating(a) and pt.is_floating(b):
+        return max(a, b, key=lambda kind: kind.bit_width)
+    if pt.is_integer(a) and pt.is_integer(b):
+        return _integer_for(a, b)
+    digits = [_digits(kind) for kind in (a, b)]
+    if digits[0] is None or digits[1] is None:
+        return None
+    whole, scale = max(digits[0][0], digits[1][0]), max(digits[0][1], digits[1][1])
+    return (
+        (pa.decimal128 if whole + scale <= 38 else pa.decimal256)(whole + scale, scale) if whole + scale <= 76 else None
+    )
+
+
+def _integer_for(a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    unsigned = [kind for kind in (a, b) if pt.is_unsigned_integer(kind)]
+    if len(unsigned) != 1:
+        return max(a, b, key=lambda kind: kind.bit_width)
+    # A signed integer holds an unsigned one of half its width.
+    signed = a if b is unsigned[0] else b
+    bits = max(signed.bit_width, 2 * unsigned[0].bit_width)
+    return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}.get(bits, pa.decimal128(20, 0))
+
+
+def _digits(kind: pa.DataType) -> tuple[int, int] | None:
+    """Digits before and after the point that a value may have; None for what is no exact number."""
+    if pt.is_decimal(kind):
+        return kind.precision - kind.scale, max(kind.scale, 0)
+    return (_INTEGER_DIGITS[kind.bit_width], 0) if pt.is_integer(kind) else None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind))
 
 
 def require_storable(field: pa.Field, stored: pa.DataType, target: str, *, hint: str) -> None:

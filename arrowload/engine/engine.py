@@ -34,6 +34,7 @@ from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
 from arrowload.engine.sifting import Sifter
 from arrowload.engine.state_keeping import StateKeeping
+from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Counts, Transfer
 from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import CursorIncremental
@@ -314,7 +315,7 @@ class Engine:
         return Transfer(
             snapshot=snapshot,
             pipeline=pipeline,
-            schema=schema,
+            storing=Storing(schema, self._job.agreement),
             merge_keys=self._job.merge_keys,
             cursor_column=self._cursor_column() if self._job.merge_keys else None,
             seen=self._seen,
@@ -448,6 +449,7 @@ class Engine:
             destination=plan.target.location if plan.target is not None else "",
             attempts=run.attempt,
             content_hash=entry.content_hash if entry is not None else None,
+            drift=tuple(map(str, plan.drift)),
             notes=(*plan.notes, *self._gate.warnings),
         )
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from arrowload.checks.suite import CheckSuite
 from arrowload.connectors.adapters import AtLeastOnceDestination, IterableSource
 from arrowload.connectors.base import (
+    ContractDestination,
     Destination,
     MemoryBound,
     QuarantineDestination,
@@ -20,6 +21,7 @@ from arrowload.connectors.base import (
     SnapshotSource,
     Source,
     TransactionalDestination,
+    WideningDestination,
 )
 from arrowload.connectors.registry import get_destination, get_source
 from arrowload.core.casting import check_batch_cast
@@ -27,7 +29,9 @@ from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
 from arrowload.engine.splits import choose_splits
+from arrowload.models.contract_config import contract_of
 from arrowload.planning.capabilities import Window
+from arrowload.planning.contract import Agreement, agree
 from arrowload.planning.planner import build_plan, check_destination
 from arrowload.transforms.pipeline import TransformPipeline
 
@@ -51,12 +55,14 @@ class Job:
 
     Attributes:
         settles: Loads whose rejected rows are what is loaded now.
+        agreement: What the contract made of the rows that were planned last; None without one.
     """
 
     def __init__(self, recipe: Recipe, *, full_refresh: bool = False) -> None:
         self.recipe = recipe
         self.full_refresh = full_refresh
         self.settles: tuple[str, ...] = ()
+        self.agreement: Agreement | None = None
         self.source = self._source()
         self.destination = self._destination()
         self.pipeline = TransformPipeline.from_configs(recipe.transform.steps)
@@ -126,13 +132,14 @@ class Job:
         """The plan for rows of `input_schema`, and the pipeline bound to them."""
         pipeline = self.pipeline.bind(input_schema)
         capabilities = target = None
+        self.agreement = None
         if self.destination is not None:
             capabilities = self.destination.capabilities()
             check_destination(self.recipe, capabilities, pipeline.output_schema, self.write_mode)
-            target = self.destination.target(
-                pipeline.output_schema, write_mode=self.write_mode, merge_keys=self.merge_keys
-            )
-            check_batch_cast(pipeline.output_schema, target.schema)
+            self.agreement = self._agreement(pipeline.output_schema)
+            wanted = self.agreement.schema if self.agreement is not None else pipeline.output_schema
+            target = self.destination.target(wanted, write_mode=self.write_mode, merge_keys=self.merge_keys)
+            check_batch_cast(pa.schema([pipeline.output_schema.field(name) for name in wanted.names]), target.schema)
             self._require_checkable(target.schema)
             self._require_quarantine()
         plan = build_plan(
@@ -145,8 +152,43 @@ class Job:
             capabilities=capabilities,
             target=target,
             write_mode=self.write_mode,
+            drift=self.agreement.drift if self.agreement is not None else (),
         )
         return plan, pipeline
+
+    def _agreement(self, schema: pa.Schema) -> Agreement | None:
+        """What the recipe's contract makes of rows of `schema`; None without one."""
+        config = self.recipe.destination.contract if self.recipe.destination is not None else None
+        contract = contract_of(config)
+        if contract is None:
+            return None
+        if not isinstance(self.destination, ContractDestination):
+            raise RecipeError(
+                "the destination cannot say which columns it has",
+                context={"path": "$.destination.contract"},
+                hint="take `contract` out",
+            )
+        stored = self.destination.stored_schema()
+        name = self.destination.target_name
+        agreement = agree(contract, schema, stored, target=name)
+        if self.write_mode == "replace":
+            return Agreement(schema, agreement.drift)
+        if agreement.widened and not isinstance(self.destination, WideningDestination):
+            columns = ", ".join(f"`{column}`" for column in agreement.widened)
+            raise RecipeError(
+                f"the types of {columns} cannot be changed in `{name}`",
+                context={"path": "$.destination.contract", "columns": list(agreement.widened)},
+                hint="load it anew with --full-refresh",
+            )
+        if isinstance(self.destination, WideningDestination):
+            self.destination.widen(agreement.widened)
+        if agreement.quarantines and not self.recipe.runtime.max_rejected:
+            raise RecipeError(
+                "the contract puts what does not fit in quarantine, and nothing may be rejected",
+                context={"path": "$.destination.contract"},
+                hint="say how much may: `runtime: {max_rejected: 1000}`",
+            )
+        return agreement
 
     def _require_checkable(self, schema: pa.Schema) -> None:
         """Raises RecipeError when a check cannot look at rows of `schema`."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 from arrowload.connectors.base import QuarantineDestination
 from arrowload.core.casting import CastFailure, cast_exact
 from arrowload.core.exceptions import RecipeError, StateError
-from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, source_row, with_load_id
+from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, source_row, whole_rows, with_load_id
 from arrowload.planning.capabilities import Split, Window
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def quarantined(job: Job) -> pa.Table:
 def replay(job: Job, *, force: bool) -> None:
     """Have the next run of `job` load what is in its quarantine, in the place of what is new in its source.
 
-    The rows that it refuses again stay in quarantine, as of that run. What the recipe remembers does not change.
+    The rows that it refuses again stay in quarantine, as of that run, and so do single values. What the recipe
+    remembers does not change.
 
     Args:
         job: Not run yet.
@@ -84,7 +85,7 @@ class _QuarantineSource:
     @contextmanager
     def snapshot(self, state: State, until: Mark | None = None) -> Iterator[Snapshot]:
         # Under the lease and behind the fence: another run may have settled them meanwhile.
-        rows = quarantined(self._job)
+        rows = whole_rows(quarantined(self._job))
         self._job.settles = tuple(dict.fromkeys(rows["load_id"].to_pylist()))
         yield _QuarantineSnapshot(rows, self._source.schema(), state)
 

@@ -30,6 +30,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         source, destination: What was read and written, for people.
         attempts: Tries that it took.
         content_hash: Of the rows staged, as the ledger has it.
+        drift: Columns that were not in the target as they came: old type → new type, and what became of them.
         notes: What a person should know.
     """
 
@@ -55,6 +56,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     attempts: int
     content_hash: str | None
+    drift: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:

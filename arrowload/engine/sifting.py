@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow as pa
 from arrowload.core.exceptions import DataError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.rejection import Rejection
+from arrowload.engine.storing import Aside
 from arrowload.transforms.base import Transformed
 
 if TYPE_CHECKING:
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
     from arrowload.checks.suite import CheckSuite
     from arrowload.core.rejection import Code
     from arrowload.engine.quarantine import Quarantine
-    from arrowload.transforms.pipeline import Refuse
 
-# Makes of some rows what is stored. Is told the number of the first of them, and may refuse rows by their positions;
-# another row that it cannot handle is an error that names it.
-Attempt: TypeAlias = "Callable[[pa.RecordBatch, int, Refuse], Transformed]"
+# Makes of some rows what is stored. Is told the number of the first of them, and may set rows and values aside by their
+# positions; another row that it cannot handle is an error that names it.
+Attempt: TypeAlias = "Callable[[pa.RecordBatch, int, Aside], Transformed]"
 Take: TypeAlias = "Callable[[int, Mapping[str, Any], Code, str], None]"
 
 # A batch that fails is tried again in pieces of so many rows: at one bad row in a hundred most have one or none.
@@ -69,7 +70,7 @@ class Sifter:
 
         def take(position: int, context: Mapping[str, Any], code: Code, reason: str) -> None:
             nonlocal refused
-            refused += 1
+            refused += code != "value"
             value = context.get("value")
             self.quarantine.add(
                 Rejection(
@@ -82,8 +83,8 @@ class Sifter:
                 )
             )
 
-        def accepted(piece: pa.RecordBatch, first: int, refuse: Refuse) -> Transformed:
-            made = attempt(piece, first, refuse)
+        def accepted(piece: pa.RecordBatch, first: int, aside: Aside) -> Transformed:
+            made = attempt(piece, first, aside)
             if self._judge is not None:
                 self._let_judge(made, first)
             return made
@@ -122,8 +123,10 @@ def _parts(rows: pa.RecordBatch, first_row: int, attempt: Attempt, take: Take) -
     while pending:
         start, stop = pending.pop()
         refused: dict[int, TransformError] = {}
+        values: list[tuple[int, TransformError]] = []
+        aside = Aside(refused.__setitem__, partial(_keep, values))
         try:
-            made = attempt(rows.slice(start, stop - start), first_row + start, refused.__setitem__)
+            made = attempt(rows.slice(start, stop - start), first_row + start, aside)
         except (TransformError, DataError) as exc:
             if "row" not in exc.context:
                 raise
@@ -134,7 +137,14 @@ def _parts(rows: pa.RecordBatch, first_row: int, attempt: Attempt, take: Take) -
         else:
             for position, fault in refused.items():
                 take(start + position, fault.context, _code_of(fault.context), fault.message)
+            for position, fault in values:
+                if position not in refused:
+                    take(start + position, fault.context, "value", fault.message)
             yield made._replace(kept=_from(start, stop, made.kept))
+
+
+def _keep(values: list[tuple[int, TransformError]], position: int, fault: TransformError) -> None:
+    values.append((position, fault))
 
 
 def _joined(parts: Sequence[Transformed], schema: pa.Schema) -> Transformed:

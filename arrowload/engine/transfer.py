@@ -19,14 +19,11 @@ from arrowload.connectors.base import (
     RelaySnapshot,
     SiftingSnapshot,
 )
-from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error
-from arrowload.core.exceptions import DataError, TransformError
+from arrowload.core.exceptions import DataError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.schema import fingerprint
 from arrowload.engine.events import RowsMoved
 from arrowload.engine.protocol import Tally
-from arrowload.transforms.base import Transformed
-from arrowload.transforms.stages import compose, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -36,8 +33,10 @@ if TYPE_CHECKING:
     from arrowload.core.rejection import Rejection
     from arrowload.engine.overlap import SeenRows
     from arrowload.engine.sifting import Sifter
+    from arrowload.engine.storing import Aside, Storing
     from arrowload.planning.capabilities import Split
-    from arrowload.transforms.pipeline import BoundPipeline, Refuse
+    from arrowload.transforms.base import Transformed
+    from arrowload.transforms.pipeline import BoundPipeline
 
 _HASH_MODULUS: Final = 2**128
 # More rows than a split can have.
@@ -80,7 +79,7 @@ class Transfer:
         splits: The parts of the snapshot, each read on a thread of its own.
         hashed: Rows are hashed for the ledger; who keeps none need not pay for it.
         relayed: Rows are passed on as they lie on the wire; nothing but their count and their hash is looked at.
-        schema: What the destination wants to be handed.
+        storing: Gives rows the schema that the destination wants to be handed.
         merge_keys: Columns that must not be NULL; with any, each row carries its ordinal, and its cursor if it has one.
         cursor_column: The source's cursor column, None without one.
         seen: Finds rows that an earlier load has committed; None where windows share none.
@@ -93,7 +92,7 @@ class Transfer:
     snapshot: Snapshot
     pipeline: BoundPipeline
     splits: Sequence[Split]
-    schema: pa.Schema
+    storing: Storing
     hashed: bool = True
     relayed: bool = False
     merge_keys: tuple[str, ...] = ()
@@ -113,10 +112,10 @@ class Transfer:
 
     @property
     def stream_schema(self) -> pa.Schema:
-        """`schema`, with the columns that a merge orders rows by."""
+        """That of what is stored, with the columns that a merge orders rows by."""
         if self.relayed:
             return RELAY_SCHEMA
-        fields = list(self.schema)
+        fields = list(self.storing.schema)
         if self.merge_keys and self.cursor_column is not None:
             fields.append(pa.field(CURSOR_COLUMN, self.snapshot.schema.field(self.cursor_column).type))
         if self.merge_keys:
@@ -173,7 +172,7 @@ class Transfer:
             rows_rejected=self.counts.rows_rejected,
             rows_seen_before=self.counts.rows_seen_before,
             content_hash=self.counts.content_hash,
-            schema_fingerprint=fingerprint(self.schema),
+            schema_fingerprint=fingerprint(self.storing.schema),
         )
 
     def _work(self, splits: deque[Split], queue: kernels.BatchQueue) -> None:
@@ -256,14 +255,15 @@ class Transfer:
             out = out.append_column(ORDINAL_COLUMN, pa.arange(start, start + out.num_rows))
         return out
 
-    def _stored(self, rows: pa.RecordBatch, first_row: int, refuse: Refuse | None = None) -> Transformed:
+    def _stored(self, rows: pa.RecordBatch, first_row: int, aside: Aside | None = None) -> Transformed:
         """The rows as the destination stores them.
 
         Raises:
-            TransformError, DataError: Of a row that cannot be stored, unless `refuse` took it.
+            TransformError, DataError: Of a row that cannot be stored, unless `aside` took it.
         """
+        refuse = aside.row if aside is not None else None
         transformed = self.pipeline.apply(rows, first_row=first_row, refuse=refuse)
-        stored = self._as_stored(transformed, first_row, refuse)
+        stored = self.storing.store(transformed, first_row, aside)
         self._refuse_null_keys(stored, first_row)
         return stored
 
@@ -275,22 +275,6 @@ class Transfer:
         with self._lock:
             self.counts.rows_read += 1
             self.counts.rows_rejected += 1
-
-    def _as_stored(self, transformed: Transformed, first_row: int, refuse: Refuse | None) -> Transformed:
-        try:
-            out = cast_batch_exact(transformed.batch, self.schema, first_row=first_row, kept=transformed.kept)
-        except TransformError as exc:
-            failure = exc.__cause__
-            if refuse is None or not isinstance(failure, CastFailure) or failure.find_all is None:
-                raise _unstorable(exc) from exc
-            failures, column = failure.find_all(), exc.context["column"]
-            for found in failures:
-                place = found.row if transformed.kept is None else transformed.kept[found.row].as_py()
-                error = cast_error(found, column, self.schema.field(column).type, row=first_row + place)
-                refuse(place, _unstorable(error))
-            rest = without(transformed.batch, [found.row for found in failures])
-            return self._as_stored(Transformed(rest.batch, compose(transformed.kept, rest.kept)), first_row, refuse)
-        return Transformed(out, transformed.kept)
 
     def _refuse_null_keys(self, stored: Transformed, first_row: int) -> None:
         for key in self.merge_keys:
@@ -323,11 +307,3 @@ def _taken(splits: deque[Split]) -> Iterator[Split]:
             yield splits.popleft()
         except IndexError:
             return
-
-
-def _unstorable(error: TransformError) -> TransformError:
-    return TransformError(
-        f"the target cannot hold it: {error.message}",
-        context=error.context,
-        hint="cast the column in a step, declare its type in the source, or load anew with --full-refresh",
-    )

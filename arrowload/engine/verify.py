@@ -12,6 +12,7 @@ from arrowload.core.exceptions import RecipeError
 from arrowload.core.schema import fingerprint
 from arrowload.core.state import State
 from arrowload.engine.splits import choose_splits
+from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Transfer
 from arrowload.models.source_config import CursorIncremental
 from arrowload.transforms.pipeline import TransformPipeline
@@ -163,7 +164,7 @@ def _read(stored: StoredRows, expected: pa.Schema) -> tuple[int, int]:
             snapshot=snapshot,
             pipeline=pipeline,
             splits=choose_splits(snapshot, "auto"),
-            schema=pa.schema(fields),
+            storing=Storing(pa.schema(fields)),
         )
         rows = 0
         try:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from arrowload.core.typing import WriteMode
+from arrowload.core.typing import ContractMode, WriteMode
+from arrowload.models.contract_config import ContractConfig
 from arrowload.models.units import Share
 
 
@@ -25,6 +26,13 @@ class DestinationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     max_shrink: Annotated[
         Share, msgspec.Meta(description="The share of its rows that a target may lose by being replaced.")
     ] = Share(0.5)
+    contract: Annotated[
+        ContractMode | ContractConfig | None,
+        msgspec.Meta(
+            description="What may become of the target when the source changes: one mode for all, or `table`, `columns`"
+            " and `types` apart. Left out: new columns are added, types stay."
+        ),
+    ] = None
 
 
 class PluginDestinationConfig(DestinationConfig, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ def explain_text(plan: LoadPlan) -> str:
             f"destination  {target.location} ({'exists' if target.exists else 'will be made'})",
             f"write mode   {plan.write_mode}{keys}",
             *_listed("stored as", _columns(target.schema)),
+            *_listed("drift", map(str, plan.drift)),
             *_listed("checks", plan.checks),
             *_listed("DDL", target.ddl or ("none",)),
             *_listed("commit", (*target.finalize, "ledger entry, fence, COMMIT")),

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from arrowload.core.typing import Delivery, WriteMode
 from arrowload.planning.capabilities import SourceFacts, TargetFacts, Window
+from arrowload.planning.contract import Drift
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         checks: What must hold before the load is published, one line each.
         commit_every: How much is committed at once; None for all of it.
         max_rejected: How many rows of a run may go to quarantine.
+        drift: What differs between the rows and the target, and what becomes of it; only under a contract.
         notes: What a person should know, one sentence each.
     """
 
@@ -51,6 +53,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_rejected: int = 0
     splits: tuple[str, ...] = ()
     relayed: bool = False
+    drift: tuple[Drift, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_msgpack(self) -> bytes:

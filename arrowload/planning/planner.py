@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from arrowload.models.check_config import CheckConfig
     from arrowload.models.recipe import Recipe
     from arrowload.planning.capabilities import DestinationCapabilities, SourceFacts, TargetFacts, Window
+    from arrowload.planning.contract import Drift
 
 # From the weakest to the strongest.
 _DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "idempotent_by_key", "exactly_once")
@@ -35,6 +36,7 @@ def build_plan(
     capabilities: DestinationCapabilities | None,
     target: TargetFacts | None,
     write_mode: WriteMode,
+    drift: tuple[Drift, ...] = (),
 ) -> LoadPlan:
     """The plan of one load.
 
@@ -47,6 +49,7 @@ def build_plan(
         output_schema: The columns after the last of them.
         capabilities: What the destination can do; None for a recipe that is only read.
         target: What it said of the target; None likewise.
+        drift: What the contract found.
         write_mode: Of this load; a full refresh replaces, whatever the recipe says.
 
     Raises:
@@ -81,6 +84,7 @@ def build_plan(
         checks=tuple(mask(_described(check)) for check in recipe.checks),
         commit_every=_commit_every(recipe, write_mode),
         max_rejected=recipe.runtime.max_rejected,
+        drift=drift,
         notes=(*window.notes, *_notes(recipe, write_mode, delivery)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from msgspec.structs import replace
 
 from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
@@ -21,10 +22,9 @@ from arrowload.models.units import ResourcePath
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
-    import pyarrow as pa
 
     from arrowload.connectors.base import LedgerEntry, LedgerHead, Load
     from arrowload.connectors.duckdb.config import DuckDBDestinationConfig
@@ -46,6 +46,7 @@ class DuckDBDestination:
         self._table = TableName.parse(config.table, default_schema="main")
         self.target_name = str(self._table)
         self._ledger = DuckDBLedger(self._session, self.target_name)
+        self._widened: Mapping[str, pa.DataType] = {}
         # The file was made by this load and is ours alone. To ask DuckDB for a table that is not there takes as long as
         # all else that a small load asks of it: it looks for similar names, and makes every system view for that.
         self._is_new = False
@@ -76,14 +77,22 @@ class DuckDBDestination:
         new = write_mode == "replace" or not demanded
         if not new:
             require_demanded((name for name, needed in demanded.items() if needed), schema, str(self._table))
-            schema = bind(schema, self._stored_types(), str(self._table))
+            schema = bind(schema, self._stored_types() | dict(self._widened), str(self._table))
         return TargetFacts(
             location=f"duckdb {self._session.path} {self._table}",
             exists=bool(demanded),
             schema=schema,
-            ddl=self._creation(incoming, write_mode) if new else self._additions(incoming, demanded),
+            ddl=self._creation(incoming, write_mode) if new else self._changes(incoming, demanded),
             finalize=apply_statements(self._table, write_mode, merge_keys, schema.names, replace_rows=replace_rows),
         )
+
+    def stored_schema(self) -> pa.Schema | None:
+        """See `ContractDestination.stored_schema`."""
+        return pa.schema(self._stored_types().items()) if self._demanded_columns() else None
+
+    def widen(self, types: Mapping[str, pa.DataType]) -> None:
+        """See `WideningDestination.widen`."""
+        self._widened = types
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """See `TransactionalDestination.head`."""
@@ -199,9 +208,15 @@ class DuckDBDestination:
             f"CREATE TABLE {made.sql()} ({columns})",
         )
 
-    def _additions(self, incoming: dict[str, str], existing: dict[str, bool]) -> tuple[str, ...]:
-        return tuple(
-            f"ALTER TABLE {self._table.sql()} ADD COLUMN {quote_identifier(name)} {kind}"
+    def _changes(self, incoming: dict[str, str], existing: dict[str, bool]) -> tuple[str, ...]:
+        """What gives the table the columns and types that it lacks."""
+        table = f"ALTER TABLE {self._table.sql()}"
+        added = [
+            f"{table} ADD COLUMN {quote_identifier(name)} {kind}"
             for name, kind in incoming.items()
             if name not in existing
+        ]
+        return (
+            *(f"{table} ALTER {quote_identifier(name)} TYPE {incoming[name]}" for name in self._widened),
+            *added,
         )

@@ -29,7 +29,7 @@ from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord, encode_schema
 from arrowload.core.exceptions import BusyError, another_pipeline
 from arrowload.core.failpoint import failpoint
-from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
+from arrowload.core.rejection import REJECTED_SCHEMA, single_values, with_load_id
 from arrowload.io.files import ARROWLOAD_FOLDER, make_folder, sync_folder, write_file
 
 if TYPE_CHECKING:
@@ -161,8 +161,10 @@ class Dataset:
 
     def quarantined(self, pipeline_id: str) -> pa.Table:
         """The rows that loads of a pipeline refused, with the load of each."""
-        files = self.log.refresh().rejected_files(pipeline_id)
-        tables = [with_load_id(_read_table(self.quarantine_folder / name), load_id) for load_id, name in files.items()]
+        tables = []
+        for load_id, (name, settled) in self.log.refresh().rejected_files(pipeline_id).items():
+            rejected = _read_table(self.quarantine_folder / name)
+            tables.append(with_load_id(single_values(rejected) if settled else rejected, load_id))
         return pa.concat_tables([with_load_id(REJECTED_SCHEMA.empty_table(), ""), *tables])
 
     def write_rejected(self, name: str, rejected: pa.Table) -> None:
@@ -190,7 +192,7 @@ class Dataset:
         for path in {*stale, *(p for p in own if p.name in outdated)}:
             if path.name != in_use:
                 remove(path)
-        kept = set(self.log.rejected_files(pipeline_id).values())
+        kept = {name for name, _ in self.log.rejected_files(pipeline_id).values()}
         committed = {load.rejected for load in self.log.loads}
         dead = {path.name for path in self._owned(self.quarantine_folder, pipeline_id, below=epoch)}
         current = {path.name for path in self._owned(self.quarantine_folder, pipeline_id, below=epoch + 1)}

@@ -116,6 +116,10 @@ class FileDestination:
         kept = [incoming.field(n).with_type(existing.field(n).type) for n in existing.names if n in incoming.names]
         return pa.schema([*kept, *(incoming.field(name) for name in new)])
 
+    def stored_schema(self) -> pa.Schema | None:
+        """See `ContractDestination.stored_schema`."""
+        return self._dataset.log.refresh().schema()
+
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """What the log holds of `pipeline_id` or, when it has none of that id, of the recipe of that name."""
         return self._dataset.log.refresh().head(recipe, pipeline_id)

@@ -50,7 +50,7 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
         schema: Of the rows: an Arrow IPC schema message, base64.
         seen: The file in `_arrowload/seen` that holds the row hashes for the next load; None keeps the last.
         rejected: The file in `_arrowload/quarantine` that holds the rows that the load refused; None when it has none.
-        settled: Ids of loads whose rejected rows are kept no more.
+        settled: Ids of loads whose rejected rows are kept no more; single values are.
     """
 
     entry: LedgerEntry
@@ -142,16 +142,17 @@ class DatasetLog:
         mine = (load.seen for load in reversed(self.loads) if load.entry.pipeline_id == pipeline_id)
         return next((name for name in mine if name is not None), None)
 
-    def rejected_files(self, pipeline_id: str) -> dict[str, str]:
-        """Load id → the file with the rows that it refused, oldest first; without those that are settled."""
-        files: dict[str, str] = {}
+    def rejected_files(self, pipeline_id: str) -> dict[str, tuple[str, bool]]:
+        """Load id → the file with what it refused, and whether its rows are settled; oldest first."""
+        files: dict[str, tuple[str, bool]] = {}
         for load in self.loads:
             if load.entry.pipeline_id != pipeline_id:
                 continue
-            for gone in list(files) if load.entry.write_mode == "replace" else load.settled:
-                files.pop(gone, None)
+            if load.entry.write_mode == "replace":
+                files = {}
+            files |= {load_id: (files[load_id][0], True) for load_id in load.settled if load_id in files}
             if load.rejected is not None:
-                files[load.entry.load_id] = load.rejected
+                files[load.entry.load_id] = (load.rejected, False)
         return files
 
     def schema(self) -> pa.Schema | None:

@@ -11,7 +11,7 @@ from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import EngineError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.lazy import compute as pc
-from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
+from arrowload.core.rejection import REJECTED_SCHEMA, single_values, with_load_id
 from arrowload.core.schema import refuse_repeated_names, require_storable
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -45,6 +45,11 @@ class MemoryDestination:
         if table is not None and write_mode != "replace":
             schema = pa.schema([self._bound(field, table.schema) for field in schema])
         return TargetFacts(location=f"memory {self.target_name}", exists=table is not None, schema=schema)
+
+    def stored_schema(self) -> pa.Schema | None:
+        """See `ContractDestination.stored_schema`."""
+        table = self._store.tables.get(self.target_name)
+        return table.schema if table is not None else None
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """See `TransactionalDestination.head`."""
@@ -155,8 +160,9 @@ class MemoryLoadWriter:
                 return  # an attempt whose answer was lost has committed it
             pipeline.entries.append(entry)
             pipeline.seen = seen if seen is not None else pipeline.seen
-            gone = set(pipeline.quarantine) if entry.write_mode == "replace" else set(self._settled)
-            pipeline.quarantine = {load: rows for load, rows in pipeline.quarantine.items() if load not in gone}
+            kept = {} if entry.write_mode == "replace" else pipeline.quarantine
+            settled = {load: single_values(rows) for load, rows in kept.items() if load in self._settled}
+            pipeline.quarantine = kept | settled
             if self._rejected.num_rows:
                 pipeline.quarantine[entry.load_id] = self._rejected
             self._store.tables[self._name] = applied

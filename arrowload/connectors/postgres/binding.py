@@ -95,6 +95,16 @@ def bind_column(column: Column, incoming: pa.DataType) -> TargetColumn:
     return bound
 
 
+def held_by(kind: PgType) -> pa.DataType:
+    """The type whose values a column of the table holds; null where it takes any number."""
+    if kind.is_numeric and kind.typmod == -1:
+        return pa.null()
+    try:
+        return _bind("", kind, pa.null()).type
+    except _Unstorable:
+        return pa.string()
+
+
 def new_column(field: pa.Field) -> TargetColumn:
     """A column that is made for `field`, of the type that holds its values exactly.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
 from msgspec.structs import replace
 
 from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
-from arrowload.connectors.postgres.catalogue import get_table
+from arrowload.connectors.postgres.binding import held_by
+from arrowload.connectors.postgres.catalogue import find_table, get_table
 from arrowload.connectors.postgres.config import CONNECTION_KEYS
 from arrowload.connectors.postgres.errors import MADE_MEANWHILE
 from arrowload.connectors.postgres.kept_session import KeptSession
@@ -31,9 +33,7 @@ from arrowload.io.sql import TableName, quote_identifier
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import pyarrow as pa
+    from collections.abc import Callable, Mapping, Sequence
 
     from arrowload.connectors.base import LedgerEntry, LedgerHead, Load, RelayFormat
     from arrowload.connectors.postgres.config import PostgresDestinationConfig
@@ -65,6 +65,7 @@ class PostgresDestination:
         self._found: Target | None = None
         self._encode: Callable[[pa.RecordBatch], bytes] | None = None
         self._judging = threading.Lock()
+        self._widened: Mapping[str, pa.DataType] = {}
 
     def capabilities(self) -> DestinationCapabilities:
         """All write modes, in transactions."""
@@ -79,7 +80,7 @@ class PostgresDestination:
         """
         refuse_repeated_names(schema)
         with self._kept.opened() as session:
-            target = find_target(session, self._table, schema, write_mode, merge_keys)
+            target = find_target(session, self._table, schema, write_mode, merge_keys, widened=self._widened)
         self._found, self._encode = target, None
         return TargetFacts(
             location=f"{describe_server(self._config)} {self._table}",
@@ -111,6 +112,18 @@ class PostgresDestination:
             and self._found.way == "copy"
             and stores_as_is(relay, self._found.columns)
         )
+
+    def stored_schema(self) -> pa.Schema | None:
+        """See `ContractDestination.stored_schema`."""
+        with self._kept.opened() as session:
+            relation = find_table(session, self._table)
+        if relation is None:
+            return None
+        return pa.schema([(column.name, held_by(column.type)) for column in relation.columns])
+
+    def widen(self, types: Mapping[str, pa.DataType]) -> None:
+        """See `WideningDestination.widen`."""
+        self._widened = types
 
     def head(self, recipe: str, pipeline_id: str | None) -> LedgerHead | None:
         """See `TransactionalDestination.head`."""
@@ -187,7 +200,7 @@ class PostgresDestination:
         self._epoch = load.epoch
         session = connect(self._config, session_name(load.pipeline_id, load.epoch))
         try:
-            return PostgresLoadWriter(session, self._table, load)
+            return PostgresLoadWriter(session, self._table, load, self._widened)
         except BaseException:
             session.close()
             raise

@@ -17,7 +17,7 @@ from arrowload.core.schema import require_demanded
 from arrowload.io.sql import TableName, quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from arrowload.connectors.postgres.session import Session
     from arrowload.core.typing import WriteMode
@@ -143,9 +143,15 @@ class Target:
 
 
 def find_target(
-    session: Session, table: TableName, schema: pa.Schema, write_mode: WriteMode, merge_keys: Sequence[str]
+    session: Session,
+    table: TableName,
+    schema: pa.Schema,
+    write_mode: WriteMode,
+    merge_keys: Sequence[str],
+    *,
+    widened: Mapping[str, pa.DataType],
 ) -> Target:
-    """How rows of `schema` will be stored; changes nothing.
+    """How rows of `schema` will be stored, columns of `widened` in another type than now; changes nothing.
 
     Raises:
         RecipeError: A column, a type or the table itself does not take them.
@@ -164,7 +170,7 @@ def find_target(
     if write_mode == "replace":
         refuse_cascades(session, table, relation)
     require_demanded(_demanded(relation), schema, str(table))
-    columns, ddl = _bound(table, relation, schema)
+    columns, ddl = _bound(table, relation, schema, widened)
     casts = any(column.cast for column in columns)
     direct = not (casts or ddl or merge_keys) and counts_rows(session, relation)
     way: Way = "copy" if direct else "stage"
@@ -197,15 +203,23 @@ def _made_name(table: TableName) -> TableName:
     return TableName(table.schema, f"_arrowload_{hashlib.blake2b(table.table.encode(), digest_size=8).hexdigest()}")
 
 
-def _bound(table: TableName, relation: Relation, schema: pa.Schema) -> tuple[tuple[TargetColumn, ...], tuple[str, ...]]:
-    """The columns of a table that is there, and what adds those that it lacks."""
+def _bound(
+    table: TableName, relation: Relation, schema: pa.Schema, widened: Mapping[str, pa.DataType]
+) -> tuple[tuple[TargetColumn, ...], tuple[str, ...]]:
+    """The columns of a table that is there, and what adds those that it lacks and changes those that are too narrow."""
     columns, ddl = [], []
     for field in schema:
         there = relation.column(field.name)
-        columns.append(new_column(field) if there is None else bind_column(there, field.type))
+        name, alter = quote_identifier(field.name), f"ALTER TABLE {table.sql()}"
         if there is None:
-            new = f"{quote_identifier(field.name)} {columns[-1].staged}"
-            ddl.append(f"ALTER TABLE {table.sql()} ADD COLUMN {new}")
+            columns.append(new_column(field))
+            ddl.append(f"{alter} ADD COLUMN {name} {columns[-1].staged}")
+        elif field.name in widened:
+            columns.append(new_column(field.with_type(widened[field.name])))
+            kind = columns[-1].staged
+            ddl.append(f"{alter} ALTER COLUMN {name} TYPE {kind} USING {name}::{kind}")
+        else:
+            columns.append(bind_column(there, field.type))
     return tuple(columns), tuple(ddl)
 
 

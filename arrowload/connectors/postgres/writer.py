@@ -25,7 +25,7 @@ from arrowload.core.exceptions import (
 from arrowload.core.failpoint import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from arrowload.connectors.postgres.session import Session
     from arrowload.io.sql import TableName
@@ -46,12 +46,16 @@ class PostgresLoadWriter:
         session: A connection of its own; closed at the end.
         table: The target.
         load: What is loaded.
+        widened: Columns of the target that are to get another type.
     """
 
-    def __init__(self, session: Session, table: TableName, load: Load) -> None:
+    def __init__(
+        self, session: Session, table: TableName, load: Load, widened: Mapping[str, pa.DataType] | None = None
+    ) -> None:
         self._session = session
         self._table = table
         self._load = load
+        self._widened = widened or {}
         self._ledger = SqlLedger(session, str(table))
         self._staged = 0
         self._has_staging = False
@@ -178,13 +182,14 @@ class PostgresLoadWriter:
             raise
 
     def _find_target(self) -> Target:
+        load = self._load
         target = find_target(
-            self._session, self._table, self._load.schema, self._load.write_mode, self._load.merge_keys
+            self._session, self._table, load.schema, load.write_mode, load.merge_keys, widened=self._widened
         )
-        if not target.schema.equals(self._load.schema):
+        if not target.schema.equals(load.schema):
             raise TransientConnectorError(
                 f"`{self._table}` was altered since the load was planned",
-                context={"planned": str(self._load.schema), "now": str(target.schema)},
+                context={"planned": str(load.schema), "now": str(target.schema)},
                 hint="run again",
             )
         return target

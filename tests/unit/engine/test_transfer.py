@@ -13,6 +13,7 @@ from arrowload import kernels
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, CancellableSnapshot
 from arrowload.core.exceptions import DataError
 from arrowload.core.state import State
+from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Transfer
 from arrowload.planning.capabilities import Split, Window
 from arrowload.transforms.pipeline import TransformPipeline
@@ -65,7 +66,7 @@ class Slow(Served):
 def transfer(snapshot: Any, **more: Any) -> Transfer:
     pipeline = TransformPipeline([]).bind(SCHEMA)
     splits = snapshot.splits(8)
-    return Transfer(snapshot=snapshot, pipeline=pipeline, splits=splits, schema=SCHEMA, **more)
+    return Transfer(snapshot=snapshot, pipeline=pipeline, splits=splits, storing=Storing(SCHEMA), **more)
 
 
 def test_rows_are_counted_and_hashed_as_they_are_handed_over() -> None:

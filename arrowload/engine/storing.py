@@ -1,0 +1,119 @@
+"""Gives rows the schema that the destination asked for, with what its contract wants put aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error
+from arrowload.core.exceptions import TransformError
+from arrowload.core.lazy import compute as pc
+from arrowload.core.types import type_name
+from arrowload.planning.contract import Agreement
+from arrowload.transforms.base import Transformed
+from arrowload.transforms.stages import compose, without
+
+if TYPE_CHECKING:
+    from arrowload.transforms.pipeline import Refuse
+
+_HINT = "cast the column in a step, declare its type in the source, or load anew with --full-refresh"
+
+
+class Aside(NamedTuple):
+    """Where goes what is not stored, by position and with why.
+
+    Attributes:
+        row: Takes a row that is not stored.
+        value: Takes a value that is not; its row is, with NULL in its place or without the column.
+    """
+
+    row: Refuse
+    value: Refuse
+
+
+class Storing:
+    """Casts rows to the types of the target.
+
+    Args:
+        schema: What the destination wants to be handed.
+        agreement: What the contract says of single columns.
+    """
+
+    def __init__(self, schema: pa.Schema, agreement: Agreement | None = None) -> None:
+        self.schema = schema
+        self._agreement = agreement or Agreement(schema)
+
+    def store(self, made: Transformed, first_row: int, aside: Aside | None) -> Transformed:
+        """The rows in the types of the target.
+
+        Args:
+            made: What the pipeline gave.
+            first_row: The number of the first row that it was given.
+            aside: Without it, a value that cannot be stored is an error.
+
+        Raises:
+            TransformError: A value cannot be stored, and `aside` is not given.
+        """
+        for column, what in self._agreement.left_out.items():
+            made = self._leave_out(made, first_row, column, what, aside)
+        while True:
+            try:
+                out = cast_batch_exact(made.batch, self.schema, first_row=first_row, kept=made.kept)
+            except TransformError as exc:
+                failure = exc.__cause__
+                if aside is None or not isinstance(failure, CastFailure) or failure.find_all is None:
+                    raise _unstorable(exc) from exc
+                made = self._set_aside(made, first_row, exc.context["column"], failure.find_all(), aside)
+            else:
+                return Transformed(out, made.kept)
+
+    def _set_aside(
+        self, made: Transformed, first_row: int, column: str, failures: list[CastFailure], aside: Aside
+    ) -> Transformed:
+        nulls = column in self._agreement.nulled
+        for failure in failures:
+            place = _place(made, failure.row)
+            error = cast_error(failure, column, self.schema.field(column).type, row=first_row + place)
+            (aside.value if nulls else aside.row)(place, _unstorable(error))
+        rows = [failure.row for failure in failures]
+        return _with_nulls(made, column, rows) if nulls else _without(made, rows)
+
+    def _leave_out(self, made: Transformed, first_row: int, column: str, what: str, aside: Aside | None) -> Transformed:
+        values = made.batch.column(column)
+        rows = pc.indices_nonzero(values.is_valid()).to_pylist()
+        for row in rows:
+            place = _place(made, row)
+            value = str(values[row].as_py())
+            error = TransformError(
+                f"the target has no column `{column}`, and its contract keeps it so: row {first_row + place}",
+                context={"column": column, "row": first_row + place, "value": value, "type": type_name(values.type)},
+                hint="let the contract add columns: `columns: evolve_safe`",
+            )
+            if aside is None:
+                raise error
+            (aside.value if what == "value" else aside.row)(place, error)
+        kept = _without(made, rows) if what == "row" else made
+        return kept._replace(batch=kept.batch.drop_columns(column))
+
+
+def _place(made: Transformed, row: int) -> int:
+    place: int = row if made.kept is None else made.kept[row].as_py()
+    return place
+
+
+def _without(made: Transformed, rows: list[int]) -> Transformed:
+    rest = without(made.batch, rows)
+    return Transformed(rest.batch, compose(made.kept, rest.kept))
+
+
+def _with_nulls(made: Transformed, column: str, rows: list[int]) -> Transformed:
+    index = made.batch.schema.get_field_index(column)
+    bad = pc.is_in(pa.arange(0, made.batch.num_rows), value_set=pa.array(rows, pa.int64()))
+    field = made.batch.schema.field(index)
+    values = pc.if_else(bad, pa.nulls(1, field.type)[0], made.batch.column(index))
+    return made._replace(batch=made.batch.set_column(index, field.with_nullable(True), values))
+
+
+def _unstorable(error: TransformError) -> TransformError:
+    return TransformError(f"the target cannot hold it: {error.message}", context=error.context, hint=_HINT)
