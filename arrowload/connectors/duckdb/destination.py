@@ -8,9 +8,10 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from arrowload.connectors.base import SEEN_SCHEMA, StoredRows
+from arrowload.connectors.duckdb.errors import translated_errors
 from arrowload.connectors.duckdb.ledger import DuckDBLedger
 from arrowload.connectors.duckdb.merge import may_replace_rows
-from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
+from arrowload.connectors.duckdb.session import DuckDBSession
 from arrowload.connectors.duckdb.state import DuckDBStateStore
 from arrowload.connectors.duckdb.types import bind, column_types, stored_types
 from arrowload.connectors.duckdb.writer import DuckDBLoadWriter, apply_statements, built_table

@@ -1,4 +1,4 @@
-"""One process, one DuckDB file: opening it, reading only where that is enough, and what its errors mean."""
+"""One process, one DuckDB file: opening it, reading only where that is enough."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from arrowload.core.exceptions import BusyError, ConnectorError, DataError, TransientConnectorError
+from arrowload.connectors.duckdb.errors import translated_errors
+from arrowload.core.exceptions import BusyError, ConnectorError
 from arrowload.io.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from arrowload.io.sql import TableName
-
-# What may pass: the disk, a failed transaction, a file that another thread is just opening or closing.
-_MAY_PASS = (
-    duckdb.IOException,
-    duckdb.FatalException,
-    duckdb.TransactionException,
-    duckdb.ResourceInUseException,
-)
-_BAD_DATA = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException)
 
 # What DuckDB takes beyond its limit, by VmHWM at limits from 64 to 256 MiB: its code, allocators, a block a thread.
 _BEYOND_LIMIT_BYTES: Final = 64 * 1024**2
@@ -190,32 +182,3 @@ class DuckDBSession:
             # Without it uuid and json come out as text.
             connection.execute("SET arrow_lossless_conversion = true")
         return connection
-
-
-@contextmanager
-def translated_errors(path: str) -> Iterator[None]:
-    """Turn DuckDB's errors into ours."""
-    try:
-        yield
-    except duckdb.Error as exc:
-        text = str(exc).partition("\n")[0]
-        context = {"database": path, "duckdb_error": type(exc).__name__}
-        if "Could not set lock" in text:
-            raise BusyError(
-                f"the database `{path}` is open in another process", context=context, hint="close it there"
-            ) from exc
-        if isinstance(exc, duckdb.ConnectionException) and "different configuration" in text:
-            raise ConnectorError(
-                f"this process has the database `{path}` open already",
-                context=context,
-                hint="source and destination cannot be one file; close other connections to it",
-            ) from exc
-        if isinstance(exc, duckdb.CatalogException) and "read-only mode" in text:
-            raise ConnectorError(
-                f"`{path}` is no DuckDB database", context=context, hint="name a database file, or read it as a file"
-            ) from exc
-        if isinstance(exc, _MAY_PASS):
-            raise TransientConnectorError(f"duckdb `{path}`: {text}", context=context) from exc
-        if isinstance(exc, _BAD_DATA):
-            raise DataError(f"duckdb `{path}`: {text}", context=context) from exc
-        raise ConnectorError(f"duckdb `{path}`: {text}", context=context) from exc

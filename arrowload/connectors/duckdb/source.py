@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from arrowload.connectors.base import Overlap
-from arrowload.connectors.duckdb.session import DuckDBSession, translated_errors
+from arrowload.connectors.duckdb.errors import translated_errors
+from arrowload.connectors.duckdb.session import DuckDBSession
 from arrowload.connectors.duckdb.types import without_bool8
 from arrowload.connectors.sql_cursor import CursorColumn, CursorKind, CursorWindow, find_marks, find_window, refuse_xmin
 from arrowload.core.exceptions import ConnectorError, RecipeError
