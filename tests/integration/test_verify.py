@@ -128,6 +128,40 @@ def test_one_row_that_differs_is_found(target: Target, change: str) -> None:
     assert [finding.verdict for finding in found.findings] == ["verified", "differs", "verified"]
 
 
+@pytest.mark.parametrize("target", ["duckdb", "postgres"], indirect=True)
+def test_loads_are_told_apart_by_text_too(target: Target) -> None:
+    """Byte by byte, as the source compares it, whatever the database's collation."""
+    recipe = target.recipe()
+    recipe["source"]["incremental"]["cursor_column"] = "key"
+    names = ["B", "_", "a", "ä", "é"]
+    for end in (2, 4, 5):
+        store.tables["t"] = pa.table({"key": names[:end], "n": range(end)})
+        arrowload.run(recipe)
+
+    whole = arrowload.verify(recipe)
+    target.change("""UPDATE "out" SET n = 9 WHERE key = 'a'""")
+    found = arrowload.verify(recipe)
+
+    assert whole.verdict == "verified"
+    assert found.verdict == "differs"
+    assert [finding.verdict for finding in found.findings].count("differs") == 1
+
+
+@pytest.mark.parametrize("target", ["duckdb", "postgres"], indirect=True)
+def test_rows_of_a_lag_belong_to_the_load_that_brought_them(target: Target) -> None:
+    """One that came late, below the bound of the load before, is not held against that load."""
+    recipe = target.recipe()
+    recipe["source"]["incremental"] |= {"cursor_column": "at", "lag": "1h"}
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    rows = [(0, start), (1, start + dt.timedelta(minutes=50))]
+    for late in ([], [(2, start + dt.timedelta(minutes=30))], [(3, start + dt.timedelta(minutes=60))]):
+        rows += late
+        store.tables["t"] = pa.table({"id": [n for n, _ in rows], "at": [at for _, at in rows]})
+        arrowload.run(recipe)
+
+    assert arrowload.verify(recipe).verdict == "verified"
+
+
 @pytest.mark.parametrize("target", ["parquet"], indirect=True)
 def test_a_part_that_differs_is_found(target: Target) -> None:
     """A file whose rows are others, though as many bytes; one that is gone is told at once."""

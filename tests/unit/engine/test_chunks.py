@@ -12,7 +12,7 @@ import pytest
 import arrowload
 from arrowload.connectors.memory.store import store
 from arrowload.core import failpoint
-from arrowload.core.exceptions import TransientConnectorError
+from arrowload.core.exceptions import RecipeError, TransientConnectorError
 from arrowload.engine.events import Committed, RowsMoved, RunEvent
 from arrowload.models.units import ChunkSize
 
@@ -49,11 +49,14 @@ class Databases:
             f"INSERT INTO t VALUES {values}",
         ]
         for statement in statements:
-            if self.kind == "postgres":
-                self.postgres.execute(statement)
-            else:
-                with duckdb.connect(str(self.folder / "source.duckdb")) as connection:
-                    connection.execute(statement)
+            self.change(statement)
+
+    def change(self, statement: str) -> None:
+        if self.kind == "postgres":
+            self.postgres.execute(statement)
+        else:
+            with duckdb.connect(str(self.folder / "source.duckdb")) as connection:
+                connection.execute(statement)
 
     def recipe(self, commit_every: Any, mode: str = "append", **incremental: Any) -> dict[str, Any]:
         sources: dict[str, dict[str, Any]] = {
@@ -216,6 +219,90 @@ def test_files_are_chunks(tmp_path: Path) -> None:
 
     assert (report.commits, report.rows_written) == (4, 20)
     assert arrowload.run(recipe).status == "up_to_date"
+
+
+def test_a_file_that_changes_between_chunks(tmp_path: Path) -> None:
+    """Its chunk is empty then and is gone over; the next run loads it as it is now."""
+
+    def write(name: str, ids: range, at: int) -> None:
+        (tmp_path / name).write_text("id\n" + "".join(f"{i}\n" for i in ids))
+        os.utime(tmp_path / name, (at, at))
+
+    for number in range(3):
+        write(f"{number}.csv", range(number * 10, number * 10 + 5), 1_700_000_000 + number)
+    recipe = {
+        "name": "files",
+        "source": {"type": "csv", "path": str(tmp_path / "*.csv"), "incremental": {"strategy": "modified"}},
+        "destination": {"type": "duckdb", "path": str(tmp_path / "out.duckdb"), "table": "out"},
+        "runtime": {"commit_every": 5},
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+    }
+
+    def change(event: RunEvent) -> None:
+        if isinstance(event, Committed):
+            write("1.csv", range(10, 17), 1_700_000_009)
+
+    first = arrowload.run(recipe, subscribers=(change,))
+    second = arrowload.run(recipe)
+
+    assert (first.commits, first.rows_written) == (2, 10)
+    assert second.rows_written == 7
+    with duckdb.connect(str(tmp_path / "out.duckdb")) as connection:
+        found = connection.execute("SELECT id FROM out ORDER BY id").fetchall()
+    assert [n for (n,) in found] == [*range(5), *range(10, 17), *range(20, 25)]
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+@pytest.mark.parametrize("name", ["v", "n", "t", "marks"])
+def test_a_cursor_column_of_any_name(tmp_path: Path, postgres: PostgresDatabase, kind: str, name: str) -> None:
+    """Also one that a query of our own uses."""
+    databases = Databases(kind, tmp_path, postgres)
+    databases.put([1, 1, 2, 3, 3, 3, 4, 5])
+    databases.change(f'ALTER TABLE t RENAME COLUMN c TO "{name}"')
+
+    report = arrowload.run(databases.recipe(3, cursor_column=name))
+
+    assert report.commits > 1
+    assert databases.ids() == list(range(8))
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_times_before_all_times(tmp_path: Path, postgres: PostgresDatabase, kind: str) -> None:
+    """Rows at -infinity are more than a chunk holds, and no bound of one can be there."""
+    databases = Databases(kind, tmp_path, postgres)
+    databases.put([None] * 5)
+    databases.change("ALTER TABLE t ALTER COLUMN c TYPE timestamp USING CAST('-infinity' AS timestamp)")
+    databases.change("INSERT INTO t VALUES (5, '2026-01-01'), (6, '2026-01-02'), (7, '2026-01-03')")
+
+    recipe = databases.recipe(2)
+    if kind == "postgres":
+        recipe["source"]["infinity"] = "null"
+    arrowload.run(recipe)
+
+    assert databases.ids() == list(range(8))
+
+
+def test_numbers_are_sized_over_all_chunks(tmp_path: Path, postgres: PostgresDatabase) -> None:
+    """An undeclared numeric of which a later chunk has more digits than the first."""
+    databases = Databases("postgres", tmp_path, postgres)
+    databases.put([1, 2, 3, 4])
+    databases.change("ALTER TABLE t ADD COLUMN amount numeric; UPDATE t SET amount = power(10::numeric, c * 4) + 0.5")
+
+    report = arrowload.run(databases.recipe(1))
+
+    assert report.commits == 4
+    assert [str(n) for (n,) in databases.ask("SELECT amount FROM out ORDER BY id")][-1].startswith(
+        "10000000000000000.5"
+    )
+
+
+def test_a_chunk_is_not_compared_with_the_load_before(tmp_path: Path, postgres: PostgresDatabase) -> None:
+    databases = Databases("memory", tmp_path, postgres)
+    databases.put([1, 2])
+    recipe = databases.recipe(1) | {"checks": [{"type": "row_count", "change": "20%"}]}
+
+    with pytest.raises(RecipeError, match="a chunk cannot be compared with the load before it"):
+        arrowload.run(recipe)
 
 
 @pytest.mark.parametrize(

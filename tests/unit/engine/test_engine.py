@@ -197,7 +197,7 @@ def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
     assert arrowload.run(replacing(tmp_path)).status == "committed"
 
 
-@pytest.mark.parametrize(("max_shrink", "left"), [(None, 5), ("20%", 8), (0.95, 1), ("100%", 1)])
+@pytest.mark.parametrize(("max_shrink", "left"), [(None, 5), ("20%", 8), ("70%", 3), (0.7, 3), (0.95, 1), ("100%", 1)])
 def test_a_much_smaller_source_does_not_shrink_the_target(tmp_path: Path, max_shrink: Any, left: int) -> None:
     """By more than a half, or what the recipe says."""
     keys = {} if max_shrink is None else {"max_shrink": max_shrink}
