@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
+from arrowload.core.json_errors import UNREADABLE_JSON
 from arrowload.core.lazy import compute as pc
 
 TRUE_TEXTS: Final = ("true", "t", "yes", "y", "on", "1")
@@ -153,7 +154,7 @@ def parse_json(texts: pa.Array) -> pa.Array:
         for text in texts.to_pylist():
             if text is not None:
                 decode(text)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE_JSON as exc:
         raise pa.ArrowInvalid(str(exc)) from exc
     return pa.ExtensionArray.from_storage(pa.json_(), texts)
 

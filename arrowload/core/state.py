@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from arrowload.core.exceptions import StateError
+from arrowload.core.json_errors import UNREADABLE_JSON
 from arrowload.core.secret import Secret
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         try:
             raw = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
             return cls(**{name: _decode_mapping(part) for name, part in raw.items()})
-        except (msgspec.MsgspecError, ArithmeticError, TypeError, ValueError, KeyError) as exc:
+        except (*UNREADABLE_JSON, ArithmeticError, TypeError, ValueError, KeyError) as exc:
             raise StateError(f"this is not a state: {exc}") from exc
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_chec
 import msgspec
 
 from arrowload.core.exceptions import BusyError, StateError
+from arrowload.core.json_errors import UNREADABLE_JSON
 from arrowload.core.state import State
 from arrowload.core.state_backend import Lease, StateVersion
 from arrowload.state.holder import Holder, this_process
@@ -313,7 +314,7 @@ class DocumentStateBackend:
     def _decoded(self, recipe_name: str, data: bytes) -> Document:
         try:
             document = msgspec.json.decode(data, type=Document)
-        except msgspec.MsgspecError as exc:
+        except UNREADABLE_JSON as exc:
             raise self._unreadable(recipe_name, _newer(data) or str(exc)) from exc
         if document.format > FORMAT:
             raise self._unreadable(recipe_name, f"format {document.format} is of a newer arrowload")
@@ -356,7 +357,7 @@ def _newer(data: bytes) -> str | None:
     """What to say of a document whose fields are unknown because it is of a newer format."""
     try:
         stated = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-    except msgspec.MsgspecError:
+    except UNREADABLE_JSON:
         return None
     return f"format {stated} is of a newer arrowload" if isinstance(stated, int) and stated > FORMAT else None
 

@@ -139,6 +139,7 @@ REFUSED = [
     ("string", "uuid", "fbcc669f"),
     ("string", "json", '{"a":'),
     ("string", "json", "1,2"),
+    ("string", "json", "[" * 100_000),
     ("binary", "string", b"\xff"),
     ("int", "int8", 128),
     ("int", "uint64", -1),

@@ -138,3 +138,14 @@ def test_a_store_that_never_compares_well_is_given_up(
 
     with pytest.raises(BusyError, match="does not compare as it should"):
         backend.save("orders", State())
+
+
+@pytest.mark.parametrize("damage", [b'"\xff"', b"[" * 100_000, b""])
+def test_a_damaged_state_is_refused(backend: DocumentStateBackend, tmp_path: Path, damage: bytes) -> None:
+    """As a state that cannot be used, whatever the damage is."""
+    backend.acquire("orders", "one", above=0)
+    stored = tmp_path / "orders.json"
+    stored.write_bytes(stored.read_bytes().replace(b'"one"', damage, 1))
+
+    with pytest.raises(StateError, match="cannot be used"):
+        backend.load("orders")
