@@ -8,23 +8,27 @@ of that too, as the fence is an entry like any other.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
 from arrowload.core.exceptions import DataError, StateError
+from arrowload.core.json_errors import UNREADABLE_JSON
 from arrowload.io.files import ARROWLOAD_FOLDER, link_new, os_errors, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Entries come from a disk that others may write to: what they name lies in the dataset's own folders.
+Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[^/\0]*\Z")]
+
 
 class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     """One part: its final name in the dataset's folder, and what it holds."""
 
-    name: str
+    name: Name
     rows: int
     bytes: int
     sha256: str
@@ -55,10 +59,10 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
     entry: LedgerEntry
     files: tuple[DataFile, ...]
-    staging: str
+    staging: Name
     schema: str
-    seen: str | None
-    rejected: str | None = None
+    seen: Name | None
+    rejected: Name | None = None
     settled: tuple[str, ...] = ()
 
     def arrow_schema(self) -> pa.Schema:
@@ -177,13 +181,16 @@ class DatasetLog:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         try:
-            return _decoder.decode(data)
-        except msgspec.MsgspecError as exc:
+            record = _decoder.decode(data)
+            if isinstance(record, LoadRecord):
+                record.arrow_schema()
+        except (*UNREADABLE_JSON, ValueError, OSError, pa.ArrowException) as exc:
             raise StateError(
                 f"`{path}` is not an entry of a log",
                 context={"path": str(path)},
                 hint="restore the folder from a copy, or load into a new one",
             ) from exc
+        return record
 
     def _apply(self, record: Record) -> None:
         if isinstance(record, FenceRecord):

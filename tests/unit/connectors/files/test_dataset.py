@@ -378,6 +378,30 @@ def test_a_log_entry_that_cannot_be_read_stops_everything(dataset):
         dataset.destination().head("", "p1")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"owner"', b'"own\xff"'),
+        (b"{", b'{"a":' * 100_000),
+        (b'"schema":"/', b'"schema":"?'),
+        (b'"schema":"/////', b'"schema":"/////8AAAA'),
+        (b'"schema":"/////', b'"schema":"AAAA/////'),
+        (b'"name":"', b'"name":"../'),
+        (b'"staging":"', b'"staging":"/'),
+        (b'"seen":"', b'"seen":"../'),
+    ],
+)
+def test_a_damaged_entry_of_the_log_stops_everything(dataset, old, new):
+    """Bytes that are no UTF-8, endless nesting, a schema that is none, and names that lead out of the folder."""
+    dataset.load(1, [1])
+    log = dataset.folder / "_arrowload" / "log"
+    entry = next(path for path in sorted(log.iterdir()) if old in path.read_bytes())
+    entry.write_bytes(entry.read_bytes().replace(old, new, 1))
+
+    with pytest.raises(StateError, match="not an entry of a log"):
+        dataset.destination().head("", "p1")
+
+
 def test_no_permission_is_an_error_of_credentials(dataset, monkeypatch):
     """What the operating system forbids is not worth trying again."""
     from arrowload.connectors.files import dataset as module
