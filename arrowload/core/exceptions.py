@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def printable(text: str, *, but: str = "") -> str:
+    r"""`text` with what a terminal would not show, or would obey, written as `\x1b`; the characters `but` stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
+
+
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
         return mask(value)
@@ -31,9 +38,10 @@ class DataLoaderError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, message: str, *, context: Mapping[str, Any] | None = None, hint: str | None = None) -> None:
-        self.message = mask(message)
+        # Names and values of the data stand in messages; what a database has to say has lines.
+        self.message = printable(mask(message), but="\n\t")
         self.context: dict[str, Any] = _masked(dict(context or {}))
-        self.hint = mask(hint) if hint is not None else None
+        self.hint = printable(mask(hint), but="\n\t") if hint is not None else None
         super().__init__(self.message)
 
     def __str__(self) -> str:

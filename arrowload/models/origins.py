@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arrowload.core.exceptions import RecipeError
+from arrowload.core.exceptions import RecipeError, printable
 from arrowload.core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def format_path(path: Path) -> str:
 
 def one_line(value: object, limit: int = 60) -> str:
     """`value` as text that fits into a one-line message: control characters escaped, the end cut off."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)[: limit + 1])
+    text = printable(str(value)[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -208,4 +208,5 @@ def recipe_error(problem: str, at: Origin, path: Path | None = None, *, hint: st
     context: dict[str, Any] = {"file": at.file, "line": at.line, "column": at.column}
     if path is not None:
         context["path"] = format_path(path)
-    return RecipeError(where + problem, context=context, hint=hint)
+    # Names of the recipe stand in both, and may hold line ends or a terminal's control codes.
+    return RecipeError(printable(where + problem), context=context, hint=None if hint is None else printable(hint))

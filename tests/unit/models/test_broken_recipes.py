@@ -43,3 +43,15 @@ def test_a_missing_file_is_answered_with_the_nearest_name(monkeypatch):
 
     with pytest.raises(RecipeError, match=r"^bsae\.yaml  no such file; did you mean `base\.yaml`\?$"):
         RecipeLoader().load("bsae.yaml")
+
+
+def test_a_name_with_control_codes_stays_on_its_line(tmp_path, env):
+    """What a terminal would obey, or not show, is written out, in the hint as in the message."""
+    recipe = tmp_path / "r.json"
+    recipe.write_text(r'{"name": "{{ var.wide }}", "vars": {"w\u001bide\n": 1}, "source": {"type": "csv"}}')
+
+    with pytest.raises(RecipeError) as caught:
+        RecipeLoader(env=env).load(recipe)
+
+    assert str(caught.value).isprintable()
+    assert r"did you mean `var.w\x1bide\n`?" in str(caught.value)
