@@ -48,7 +48,7 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     """Look at the head of a file; None when it is empty and need not have a header.
 
     Raises:
-        DataError: It is empty, cut short, or two columns have one name.
+        DataError: It is empty or cut short; a name is no UTF-8, or two columns have the same.
     """
     text, whole = read_head(file, config, max(_HEAD_BYTES, config.block_size))
     lines = io.StringIO(text, newline=None).readlines()[config.skip_rows :]
@@ -61,6 +61,8 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     head, delimiter = max(parsed, key=lambda pair: _likeness(pair[0].rows))
     first = head.rows[0] if head.rows else [""]
     header = _is_header(first) if config.header == "auto" else config.header
+    if header:
+        _refuse_other_encodings(first, file, config.skip_rows + blank + 1)
     names = tuple((cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1))
     _refuse_repeats(names, file)
     below = lines[blank + head.first_lines :] if header else lines[blank:]
@@ -127,6 +129,18 @@ def _refuse_empty(file: FileInfo, config: CsvSourceConfig) -> None:
         context={"path": file.path, "size": file.size},
         hint="write the file again; if files without rows are to be expected, they need `header: false`",
     )
+
+
+def _refuse_other_encodings(cells: Sequence[str], file: FileInfo, line: int) -> None:
+    for cell in cells:
+        try:
+            cell.encode()
+        except UnicodeEncodeError as exc:
+            raise DataError(
+                f"`{file.path}` line {line}: the name {cell.encode('utf-8', 'surrogateescape')!r} is no UTF-8",
+                context={"path": file.path, "line": line},
+                hint="set `encoding` to that of the file",
+            ) from exc
 
 
 def _refuse_repeats(names: Sequence[str], file: FileInfo) -> None:

@@ -158,11 +158,11 @@ def open_utf8(file: FileInfo, config: CsvSourceConfig) -> Iterator[Utf8Stream]:
 def read_head(file: FileInfo, config: CsvSourceConfig, size: int) -> tuple[str, bool]:
     """The first `size` bytes as text, and whether that is all of it.
 
-    Bytes that are no UTF-8 come out as U+FFFD here; where they are is reported when the rows are read.
+    Bytes that are no UTF-8 come out as lone surrogates (PEP 383); where they are in rows is said when these are read.
     """
     with open_utf8(file, config) as stream:
         pieces, length = [], 0
         while length <= size and (piece := stream.read(size)):
             pieces.append(piece)
             length += len(piece)
-    return b"".join(pieces)[:size].decode("utf-8-sig", "replace"), length <= size
+    return b"".join(pieces)[:size].decode("utf-8-sig", "surrogateescape"), length <= size
