@@ -38,6 +38,8 @@ class TemplateError(ValueError):
         self.index, self.name, self.hint = index, name, hint
 
 
+# Parser and lexer are called below, and not the environment's own methods: for the traceback of an error these compile
+# a piece of code, and nothing at all is to be compiled here.
 @cache
 def _environment() -> Environment:
     # Imported late: Jinja2 costs 50 ms, and most commands meet no template.
@@ -53,10 +55,11 @@ def parse(text: str) -> list[str | nodes.Expr]:
         TemplateError: As `render`, except for names that stand for nothing.
     """
     from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.parser import Parser
 
     _check_marks(text)
     try:
-        body = _environment().parse(text).body
+        body = Parser(_environment(), text).parse().body
     except TemplateSyntaxError as exc:
         raise _syntax_error(text, exc.message or "malformed") from exc
     except RecursionError as exc:
@@ -83,7 +86,7 @@ def _check_marks(text: str) -> None:
             raise TemplateError(f"no `}}}}` follows within {_MAX_EXPRESSION} characters", index=index, hint="close it")
     seen = 0
     try:
-        for _, kind, value in _environment().lex(text):
+        for _, kind, value in _environment().lexer.tokeniter(text, None):
             if kind in ("block_begin", "raw_begin", "comment_begin"):
                 refused = "{#" if kind == "comment_begin" else "{%"
                 raise TemplateError(
@@ -98,11 +101,12 @@ def _check_marks(text: str) -> None:
 
 def _syntax_error(text: str, problem: str) -> TemplateError:
     from jinja2 import TemplateSyntaxError
+    from jinja2.parser import Parser
 
     index = 0
     for index, match in enumerate(re.finditer(r"\{\{.*?(?:\}\}|$)", text, re.DOTALL)):  # noqa: B007 - used below
         try:
-            _environment().parse(match[0])
+            Parser(_environment(), match[0]).parse()
         except (TemplateSyntaxError, RecursionError):
             break
     problem = problem.rstrip(".")
