@@ -48,7 +48,7 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     """Look at the head of a file; None when it is empty and need not have a header.
 
     Raises:
-        DataError: It is empty or cut short; a name is no UTF-8, or two columns have the same.
+        DataError: It is empty or cut short; a name is no UTF-8 or has a NUL, or two columns have the same.
     """
     text, whole = read_head(file, config, max(_HEAD_BYTES, config.block_size))
     lines = io.StringIO(text, newline=None).readlines()[config.skip_rows :]
@@ -62,7 +62,7 @@ def find_dialect(file: FileInfo, config: CsvSourceConfig) -> Dialect | None:
     first = head.rows[0] if head.rows else [""]
     header = _is_header(first) if config.header == "auto" else config.header
     if header:
-        _refuse_other_encodings(first, file, config.skip_rows + blank + 1)
+        _refuse_odd_names(first, file, config.skip_rows + blank + 1)
     names = tuple((cell if header and cell else f"column_{i}") for i, cell in enumerate(first, 1))
     _refuse_repeats(names, file)
     below = lines[blank + head.first_lines :] if header else lines[blank:]
@@ -131,8 +131,14 @@ def _refuse_empty(file: FileInfo, config: CsvSourceConfig) -> None:
     )
 
 
-def _refuse_other_encodings(cells: Sequence[str], file: FileInfo, line: int) -> None:
+def _refuse_odd_names(cells: Sequence[str], file: FileInfo, line: int) -> None:
     for cell in cells:
+        if "\0" in cell:
+            raise DataError(
+                f"`{file.path}` line {line}: the name {cell!r} has a NUL, which no column can have",
+                context={"path": file.path, "line": line},
+                hint="set `encoding` to that of the file, or `header: false` if the row is data",
+            )
         try:
             cell.encode()
         except UnicodeEncodeError as exc:

@@ -215,6 +215,7 @@ def test_splits_are_plain_data(tmp_path, monkeypatch):
         (b'a,b\n1,2\n3,"4', 3, "ends inside the quotes"),
         (b'a,b\n1,2\n3,"4""\n', 3, "ends inside the quotes"),
         (b'a,b\n"1\n",2\n\xff,4\n', 4, "is no UTF-8"),
+        (b"a\0b,c\n1,2\n", 1, "has a NUL"),
         (b"\nGr\xf6\xdfe,b\n1,2\n", 2, r"the name b'Gr.xf6.xdfe' is no UTF-8"),
         (b"a,b\n" + b'"1\n",2\n' * 500 + b"\xff,4\n", 1002, "is no UTF-8"),
         (b"a,b\n" + b"1,2\n" * 90_000 + b"3\n", 90_002, "1 fields where 2"),
