@@ -183,7 +183,8 @@ class DatasetLog:
         try:
             record = _decoder.decode(data)
             if isinstance(record, LoadRecord):
-                record.arrow_schema()
+                # Names are decoded only when they are asked for.
+                list(record.arrow_schema().names)
         except (*UNREADABLE_JSON, ValueError, OSError, pa.ArrowException) as exc:
             raise StateError(
                 f"`{path}` is not an entry of a log",

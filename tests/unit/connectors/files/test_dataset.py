@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import signal
 
@@ -19,6 +20,10 @@ from arrowload.core.exceptions import (
     TransientConnectorError,
 )
 
+# A schema message whose one column has a byte in its name that is no UTF-8.
+NAME_OF_NO_UTF_8 = base64.b64encode(
+    pa.schema([("name", pa.int8())]).serialize().to_pybytes().replace(b"name", b"n\xffme")
+)
 BEFORE_COMMIT = ["finalize.applied", "finalize.ledger", "finalize.fenced"]
 AFTER_COMMIT = ["finalize.published", "finalize.renamed", "finalize.renamed@2"]
 
@@ -386,6 +391,7 @@ def test_a_log_entry_that_cannot_be_read_stops_everything(dataset):
         (b'"schema":"/', b'"schema":"?'),
         (b'"schema":"/////', b'"schema":"/////8AAAA'),
         (b'"schema":"/////', b'"schema":"AAAA/////'),
+        (b'"schema":"', b'"schema":"' + NAME_OF_NO_UTF_8 + b'","was":"'),
         (b'"name":"', b'"name":"../'),
         (b'"staging":"', b'"staging":"/'),
         (b'"seen":"', b'"seen":"../'),
