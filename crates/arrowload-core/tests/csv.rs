@@ -1,109 +1,16 @@
 //! CSV text becomes rows, whatever pieces it comes in and wherever it is cut.
 
-use std::sync::Arc;
+mod csv_text;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use arrowload_core::csv::{CsvFormat, CsvParser, CsvRanges};
-use arrowload_core::{KernelError, KernelResult};
+use arrow_schema::DataType;
+use arrowload_core::KernelError;
+use arrowload_core::csv::{CsvFormat, CsvRanges};
 use proptest::prelude::*;
 
-fn format() -> CsvFormat {
-    CsvFormat {
-        delimiter: b',',
-        quote: Some(b'"'),
-        null_values: vec![Vec::new()],
-        skip_lines: 0,
-        skip_records: 0,
-        max_record: 1 << 20,
-        from_start: true,
-    }
-}
-
-fn parser(types: &[DataType], format: CsvFormat) -> CsvParser {
-    let fields = types.iter().enumerate().map(|(i, kind)| Field::new(format!("c{i}"), kind.clone(), true));
-    CsvParser::new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), vec![true; types.len()], format)
-}
-
-/// The batches of text that comes in pieces of `piece` bytes.
-fn read(mut parser: CsvParser, text: &[u8], piece: usize, max_rows: usize) -> KernelResult<Vec<RecordBatch>> {
-    let mut batches = Vec::new();
-    for piece in text.chunks(piece) {
-        parser.feed(piece)?;
-        while let Some(batch) = parser.next_batch(max_rows)? {
-            batches.push(batch);
-        }
-    }
-    parser.finish();
-    while let Some(batch) = parser.next_batch(max_rows)? {
-        batches.push(batch);
-    }
-    Ok(batches)
-}
-
-type Cell = Option<Vec<u8>>;
-
-/// All cells of binary columns, row by row.
-fn cells(batches: &[RecordBatch]) -> Vec<Vec<Cell>> {
-    let row = |batch: &RecordBatch, row| {
-        let columns = batch.columns().iter().map(AsArray::as_binary::<i32>);
-        columns.map(|column| column.is_valid(row).then(|| column.value(row).to_vec())).collect()
-    };
-    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |i| row(batch, i))).collect()
-}
-
-/// The same by the plainest means: one byte after the other. `None` when the text breaks the rules.
-fn plainly(text: &[u8], width: usize) -> Option<Vec<Vec<Cell>>> {
-    let mut rows = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        if width > 1 && matches!(text[at], b'\r' | b'\n') {
-            at += 1;
-            continue;
-        }
-        let mut row = Vec::new();
-        loop {
-            let (mut cell, mut quoted) = (Vec::new(), false);
-            if text.get(at) == Some(&b'"') {
-                quoted = true;
-                at += 1;
-                loop {
-                    match (*text.get(at)?, text.get(at + 1)) {
-                        (b'"', Some(b'"')) => {
-                            cell.push(b'"');
-                            at += 2;
-                        }
-                        (b'"', _) => {
-                            at += 1;
-                            break;
-                        }
-                        (byte, _) => {
-                            cell.push(byte);
-                            at += 1;
-                        }
-                    }
-                }
-            }
-            while at < text.len() && !b",\r\n".contains(&text[at]) {
-                cell.push(text[at]);
-                at += 1;
-            }
-            row.push((quoted || !cell.is_empty()).then_some(cell));
-            let end = text.get(at).copied();
-            at += if text[at.min(text.len())..].starts_with(b"\r\n") { 2 } else { 1 };
-            if end != Some(b',') {
-                break;
-            }
-        }
-        if row.len() != width {
-            return None;
-        }
-        rows.push(row);
-    }
-    Some(rows)
-}
+use csv_text::{cells, format, parser, plainly, read};
 
 /// Pieces put together as they come, most of them wrong.
 fn texts() -> impl Strategy<Value = Vec<u8>> {

@@ -1,7 +1,6 @@
 //! Whatever bytes come, the decoder ends, does not panic, and takes no more memory than a multiple of them.
 //!
-//! `cargo test` does this for a few seconds; `cargo bolero test -p arrowload-core any_bytes` with libFuzzer for as long as
-//! one likes.
+//! `cargo test` does this for a few seconds, `make fuzz` for as long as one likes.
 
 mod copy;
 
