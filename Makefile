@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 FLIGHTS := recipes/data/flights.csv
 JOBS ?= 2
+MINUTES ?= 30
 
-.PHONY: help setup build run data fmt lint types test test-rust test-python test-all bench bench-compare bench-memory lock clean
+.PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz bench bench-compare bench-memory lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -63,6 +64,9 @@ test: lint types test-rust test-python  ## Lints, types and all tests but the sl
 
 test-all: lint types test-rust data  ## Every test, the slow ones too.
 	$(BIN)/python -m pytest -n $(JOBS)
+
+fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS="templates csv_fuzz".
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 bench: setup  ## Time kernels, Python floors, and every job with arrowload and psql, the limit; check every value.
 	cargo bench --locked --quiet -p arrowload-core
