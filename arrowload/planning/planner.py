@@ -95,7 +95,7 @@ def check_destination(
     """Refuse what the destination cannot do with these rows, before it is asked how it would.
 
     Raises:
-        RecipeError: It lacks the write mode, or a merge key is not a column of the output.
+        RecipeError: It lacks the write mode, a merge key is not a column of the output, or a column's name has a NUL.
     """
     destination = recipe.destination
     if destination is None:
@@ -106,6 +106,14 @@ def check_destination(
             context={"recipe": recipe.name, "path": "$.destination.write_mode"},
             hint=f"it has: {', '.join(sorted(capabilities.write_modes))}",
         )
+    for name in output_schema.names:
+        # Between libraries Arrow passes names as C strings, which would end there.
+        if "\0" in name:
+            raise RecipeError(
+                f"the name of the column {name!r} has a NUL in it",
+                context={"recipe": recipe.name, "column": name},
+                hint="give it another name with a `rename_columns` step",
+            )
     for key in destination.merge_keys:
         if key not in output_schema.names:
             raise RecipeError(

@@ -14,7 +14,7 @@ import arrowload
 from arrowload.connectors.memory.store import store
 from arrowload.core import failpoint
 from arrowload.core.batch import ArrowBatch
-from arrowload.core.exceptions import DataError, StateError
+from arrowload.core.exceptions import DataError, RecipeError, StateError
 from arrowload.core.registry import sources
 
 if TYPE_CHECKING:
@@ -223,3 +223,15 @@ def test_a_full_refresh_does_not_empty_the_target_either(tmp_path: Path) -> None
     with pytest.raises(DataError, match="would lose all its 2"):
         arrowload.run(recipe(tmp_path, incremental=cursor()), full_refresh=True)
     assert ids() == [1, 2]
+
+
+def test_a_column_with_a_nul_in_its_name_is_refused(tmp_path: Path) -> None:
+    """It would have another name wherever the rows pass from one library to the next; renamed, it is loaded."""
+    store.tables["t"] = pa.table({"a\0b": [1]})
+    with pytest.raises(RecipeError, match=r"'a\\x00b' has a NUL in it"):
+        arrowload.run(recipe(tmp_path))
+
+    steps = [{"type": "rename_columns", "mapping": {"a\0b": "a"}}]
+    arrowload.run({**recipe(tmp_path), "transform": {"steps": steps}})
+
+    assert store.tables["out"].column_names == ["a"]
