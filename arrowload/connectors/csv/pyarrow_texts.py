@@ -43,8 +43,9 @@ def _texts(file: FileInfo, config: CsvSourceConfig, dialect: Dialect) -> Iterato
                 yield last
         except pa.ArrowInvalid as exc:
             raise explain(exc, file, config, dialect) from exc
-        # Of quotes that are not closed pyarrow makes a value that ends with the file.
-        if stream.quotes % 2 or (last is not None and _ends_with_newline(last)):
+        # Of quotes that are not closed pyarrow makes a value that ends with the file, and mostly so with a newline.
+        open_end = stream.last not in (b"\r", b"\n") or (last is not None and _ends_with_newline(last))
+        if stream.quotes and (open_end or stream.quotes % 2):
             require_closed(file, config, dialect)
 
 

@@ -37,12 +37,14 @@ class Utf8Stream(io.RawIOBase):
     """Reads UTF-8 from a file in any encoding.
 
     Attributes:
-        quotes: How many quote characters were read; odd at the end of a file that ends inside quotes.
+        quotes: How many quote characters were read.
+        last: The byte read last.
     """
 
     def __init__(self, file: FileInfo, config: CsvSourceConfig) -> None:
         super().__init__()
         self.quotes = 0
+        self.last = b""
         self._path = file.path
         self._quote = config.quote.encode() if config.quote else b'"'
         name = codecs.lookup(config.encoding).name
@@ -75,6 +77,7 @@ class Utf8Stream(io.RawIOBase):
             data = data[:-1]
         self._rest = self._rest[len(data) :]
         self.quotes += data.count(self._quote)
+        self.last = data[-1:] or self.last
         return data
 
     def pieces(self, size: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:

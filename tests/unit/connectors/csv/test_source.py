@@ -310,6 +310,13 @@ def test_an_empty_file(read):
         read(b"", b"", header=False)
 
 
+def test_open_quotes_beside_a_quote_within_a_cell(read):
+    """Refused by pyarrow's route too, though the number of quotes is even and no newline ends the file."""
+    with pytest.raises(DataError, match="ends inside the quotes") as caught:
+        read(b'a,b\n1,5" pipe\n2,"x', escape="\\")
+    assert caught.value.context["line"] == 3
+
+
 def test_a_wrong_encoding(read):
     """An odd byte at the end of UTF-16 is an error, not a lost character; an encoding must be one."""
     with pytest.raises(DataError, match="encoding"):
