@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.catalogue import SUITE_TESTS
 from tests.moto_server import running_moto
 from tests.postgres_server import running_postgres
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
     from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase, PostgresServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the conformance suites, and have each result carry the numbers of its rows of the catalogue."""
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        if name in SUITE_TESTS and "conformance" in item.path.parts:
+            item.add_marker(pytest.mark.fault(*SUITE_TESTS[name]))
+        for marker in item.iter_markers("fault"):
+            item.user_properties += [("fault", number) for number in marker.args]
 
 
 @pytest.fixture(scope="session")

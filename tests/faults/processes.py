@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _PATIENCE_S: Final = 60.0
 _POLL_S: Final = 0.005
 
+# Called in every run that gets no defect of its own; see `plant`.
+_planted: list[Callable[[], None]] = []
+
 # A server process that has imported everything forks runners in a few milliseconds; each is a real process.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -156,11 +159,17 @@ def start_recipe(
         together: Runs that share it begin at the same time.
     """
     here, there = _CONTEXT.Pipe(duplex=False)
+    defect = defect or next(iter(_planted), None)
     arguments = (dict(recipe), failpoints, full_refresh, defect, together, there)
     process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
     process.start()
     there.close()
     return Runner(process, here)
+
+
+def plant(defect: Callable[[], None]) -> None:
+    """Have every run from now on call `defect` before it begins, unless it is given another."""
+    _planted[:] = [defect]
 
 
 def barrier(runs: int) -> Barrier:

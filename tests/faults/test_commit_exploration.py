@@ -68,6 +68,7 @@ DEEP: dict[str, tuple[Sharing, Bounds]] = {
 }
 
 
+@pytest.mark.fault(1, 3, 33)
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(
     ("sharing", "bounds"),

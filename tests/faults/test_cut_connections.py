@@ -44,6 +44,7 @@ def loads(postgres: PostgresDatabase) -> int:
     return int(postgres.value("SELECT count(*) FROM _arrowload.loads"))
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("mode", ["append", "replace", "merge"])
 @pytest.mark.parametrize("rounds", [6, pytest.param(70, marks=pytest.mark.slow)])
 def test_an_answer_to_a_commit_is_lost(tmp_path: Path, postgres: PostgresDatabase, mode: str, rounds: int) -> None:
@@ -68,6 +69,7 @@ def test_an_answer_to_a_commit_is_lost(tmp_path: Path, postgres: PostgresDatabas
         assert set(proxy.done) == {"cut", "lose answer"}
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("late_s", [0.5, 4.0], ids=["soon", "after it was given up"])
 def test_a_commit_that_comes_late(tmp_path: Path, postgres: PostgresDatabase, late_s: float) -> None:
     """The client has gone, and the server gets the COMMIT after a while: what the ledger says then is final."""
@@ -102,6 +104,7 @@ def messages_of_a_run(folder: Path, postgres: PostgresDatabase) -> int:
     return count
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("direction", ["to server", "to client"])
 @pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
 def test_a_cut_at_any_message(

@@ -163,6 +163,7 @@ def sampled(cases: list[Any], offset: int) -> list[Any]:
     ]
 
 
+@pytest.mark.fault(1, 3)
 @pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 0), indirect=["target"])
 def test_a_killed_run_is_made_good_by_the_next(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """Readers see all of the load or none; one plain rerun leaves the destination as the source is."""
@@ -182,6 +183,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path: Path, target: Target, m
     assert world.differences() == []
 
 
+@pytest.mark.fault(1, 66)
 @pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 1), indirect=["target"])
 def test_a_killed_first_run_is_made_good_by_the_next(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """The same when there is neither table nor ledger nor state yet."""
@@ -196,6 +198,7 @@ def test_a_killed_first_run_is_made_good_by_the_next(tmp_path: Path, target: Tar
     assert world.differences() == []
 
 
+@pytest.mark.fault(17, 18)
 @pytest.mark.parametrize(("target", "mode"), CASES, indirect=["target"])
 def test_runs_without_faults(tmp_path: Path, target: Target, mode: str) -> None:
     """First run, growth, second run, nothing new: the destination equals the source after each."""
@@ -214,6 +217,7 @@ def test_runs_without_faults(tmp_path: Path, target: Target, mode: str) -> None:
     assert third.report["status"] == ("committed" if mode == "replace" else "up_to_date")
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("lost", ["finalize.before", "finalize.after"])
 @pytest.mark.parametrize(("target", "mode"), CASES, indirect=["target"])
 def test_lost_answer(tmp_path: Path, target: Target, mode: str, lost: str) -> None:
@@ -227,6 +231,7 @@ def test_lost_answer(tmp_path: Path, target: Target, mode: str, lost: str) -> No
     assert world.differences() == []
 
 
+@pytest.mark.fault(1, 5)
 @pytest.mark.parametrize("site", sorted(READ_BACK_SITES))
 @pytest.mark.parametrize(("target", "mode"), CASES, indirect=["target"])
 def test_killed_while_asking(tmp_path: Path, target: Target, mode: str, site: str) -> None:
@@ -242,6 +247,7 @@ def test_killed_while_asking(tmp_path: Path, target: Target, mode: str, site: st
     assert world.differences() == []
 
 
+@pytest.mark.fault(2, 15)
 @pytest.mark.parametrize(("target", "mode"), [c for c in CASES if c[1] != "replace"], indirect=["target"])
 def test_state_lost_after_a_crash(tmp_path: Path, target: Target, mode: str) -> None:
     """The working directory is gone after a crash between commit and state: the destination alone is enough."""
@@ -257,6 +263,7 @@ def test_state_lost_after_a_crash(tmp_path: Path, target: Target, mode: str) -> 
     assert world.differences() == []
 
 
+@pytest.mark.fault(2)
 def test_append_without_cursor_is_finished_not_repeated(tmp_path: Path, target: Target) -> None:
     """A plain append that was killed after its commit: the next run finishes it and adds nothing."""
     world = World(tmp_path, target, "append")
@@ -270,6 +277,7 @@ def test_append_without_cursor_is_finished_not_repeated(tmp_path: Path, target: 
     assert (rerun.report["status"], world.differences()) == ("recovered", [])
 
 
+@pytest.mark.fault(16)
 def test_restored_destination_is_refused(tmp_path: Path, target: Target) -> None:
     """State ahead of the ledger: the run stops with 78 and says what to do, and `--full-refresh` does it."""
     world = World(tmp_path, target, "append")

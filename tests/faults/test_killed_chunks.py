@@ -56,6 +56,7 @@ def tile(windows: list[tuple[str | None, str | None]]) -> bool:
     return all(later[0] == earlier[1] for earlier, later in pairwise(windows))
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("target", "mode", "site"), sampled([(*case, site) for case in CASES for site in SITES], 1), indirect=["target"]
 )
@@ -88,6 +89,7 @@ def test_a_lost_answer_in_the_middle(tmp_path: Path, target: Target, mode: str) 
     assert world.differences() == []
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("target", ["postgres"], indirect=True)
 def test_killed_again_and_again(tmp_path: Path, target: Target) -> None:
     """Each run commits one chunk and is killed; in the end all rows are there, from windows without a hole."""

@@ -66,6 +66,7 @@ def interrupted(recipe: dict[str, Any], failpoints: str, meanwhile: Callable[[],
         return run.wait()
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize(
     ("mode", "site"),
     [
@@ -93,6 +94,7 @@ def test_the_server_crashes_and_comes_back(tmp_path: Path, fragile: PostgresData
     assert world.differences() == []
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("site", ["stage.batch", "finalize.fenced"])
 def test_the_server_stays_down(tmp_path: Path, fragile: PostgresDatabase, site: str) -> None:
     """A run whose server does not come back exits 75, or 74 when its commit was under way; the next one is exact."""
@@ -108,6 +110,7 @@ def test_the_server_stays_down(tmp_path: Path, fragile: PostgresDatabase, site: 
     assert (rerun.exit_code, world.differences()) == (0, []), rerun.error
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("site", ["stage.batch", "seal.before", "finalize.ledger"])
 @pytest.mark.parametrize(
     ("target", "mode"), [("duckdb", "append"), ("postgres", "merge"), ("parquet", "replace")], indirect=["target"]
@@ -136,6 +139,7 @@ def test_a_commit_that_was_not_done_in_the_last_attempt(tmp_path: Path, target: 
     assert (run_recipe(world.recipe).exit_code, world.differences()) == (0, [])
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("mode", ["append", "merge"])
 def test_the_destination_session_is_ended(tmp_path: Path, postgres: PostgresDatabase, mode: str) -> None:
     """`pg_terminate_backend` in the middle of the COPY into the destination: begun anew, nothing doubled."""
@@ -150,6 +154,7 @@ def test_the_destination_session_is_ended(tmp_path: Path, postgres: PostgresData
     assert (run.report["attempts"], world.differences()) == (2, [])
 
 
+@pytest.mark.fault(41)
 def test_the_source_session_is_ended(tmp_path: Path, postgres: PostgresDatabase) -> None:
     """`pg_terminate_backend` in the middle of the COPY out of the source: a fresh snapshot is read, nothing doubled."""
     # More than what socket buffers and the queue hold.
@@ -193,6 +198,7 @@ FULL_CASES = [
 ]
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize(("target", "mode", "site"), FULL_CASES, indirect=["target"])
 def test_the_disk_is_full(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """ENOSPC ends the run in good order or is overcome: readers see the old rows or the new, and a rerun is exact."""
@@ -213,6 +219,7 @@ def test_the_disk_is_full(tmp_path: Path, target: Target, mode: str, site: str) 
     assert (rerun.exit_code, world.differences()) == (0, []), rerun.error
 
 
+@pytest.mark.fault(47)
 def test_the_disk_stays_full(tmp_path: Path) -> None:
     """The old rows stay, and so does the old state."""
     target = ParquetTarget(tmp_path)

@@ -93,6 +93,7 @@ def test_the_plan_says_at_least_once(tmp_path: Path, weak: str) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("fails_at", [1, 4])
 @pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
 def test_a_source_that_raises_ends_the_run(tmp_path: Path, target: Target, fails_at: int) -> None:
@@ -109,6 +110,7 @@ def test_a_source_that_raises_ends_the_run(tmp_path: Path, target: Target, fails
     assert run_recipe(recipe).exit_code == 0
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
 def test_a_python_step_that_raises_ends_the_run(tmp_path: Path, target: Target) -> None:
     """The same for a transform step, in the third of four batches; what was there stays."""

@@ -62,6 +62,7 @@ def contest(recipe: dict[str, Any]) -> tuple[list[Outcome], Outcome]:
         return losers, worker.wait()
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
 def test_of_eight_runs_one_works(tmp_path: Path, target: Target) -> None:
     """Eight runs start together with one state: seven exit 75 within two seconds while the eighth holds the recipe."""
@@ -75,6 +76,7 @@ def test_of_eight_runs_one_works(tmp_path: Path, target: Target) -> None:
     assert world.differences() == []
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
 def test_eight_machines_with_states_of_their_own(tmp_path: Path, postgres: PostgresDatabase, first: bool) -> None:
     """Without a common lock the fence alone decides: whoever says 0 is right, all others say 75, nothing is doubled."""
@@ -108,6 +110,7 @@ def overtaken(world: World, site: str, *, full_refresh: bool) -> tuple[Outcome, 
         return rival, zombie.wait()
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("full_refresh", [False, True], ids=["next", "anew"])
 @pytest.mark.parametrize("site", ["stage.before", "seal.before", "finalize.ledger"])
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
@@ -127,6 +130,7 @@ def test_a_zombie_commits_nothing(tmp_path: Path, target: Target, site: str, ful
     assert zombie.report is None or zombie.report["commits"] == 0
 
 
+@pytest.mark.fault(33)
 def test_a_duckdb_file_keeps_the_rival_out(tmp_path: Path) -> None:
     """DuckDB locks its file: while one run has it open, though stopped, a rival exits 75, and the run goes on."""
     world = loaded(tmp_path, DuckDBTarget(tmp_path))
@@ -161,6 +165,7 @@ def more(world: World, number: int) -> None:
     world.source.put(world.oracle.insert(range(first, first + 5), second=100 + number))
 
 
+@pytest.mark.fault(32)
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
 def test_fifty_contests(tmp_path: Path, target: Target) -> None:
@@ -175,6 +180,7 @@ def test_fifty_contests(tmp_path: Path, target: Target) -> None:
         assert (winner.report["commits"], world.differences()) == (1, [])
 
 
+@pytest.mark.fault(33)
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
 def test_fifty_zombies(tmp_path: Path, target: Target) -> None:

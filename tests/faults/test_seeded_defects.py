@@ -161,6 +161,7 @@ def test_nothing_is_found_without_a_defect(tmp_path: Path, case: Case, target: T
     assert case.scenario(World(tmp_path, target, case.mode), case, None) == []
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("planted", [False, True], ids=["sound", "planted"])
 def test_rows_that_come_while_a_window_is_read(tmp_path: Path, postgres: PostgresDatabase, planted: bool) -> None:
     """Bounds and rows are of one snapshot: what commits after it is the next window's; else it is lost."""

@@ -65,6 +65,7 @@ def world(tmp_path: Path, postgres: PostgresDatabase, state: dict[str, Any]) -> 
     return make
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize(
     ("state", "site"), sampled([(state, site) for state in SHARED for site in SITES], 0), indirect=["state"]
 )
@@ -83,6 +84,7 @@ def test_a_killed_run_is_made_good_by_the_next(world: Callable[..., World], site
     assert killed_world.differences() == []
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize(
     ("state", "site"), sampled([("sql beside the rows", site) for site in SITES], 2), indirect=["state"]
 )
@@ -100,6 +102,7 @@ def test_a_killed_run_is_made_good_by_the_next_in_duckdb(
     assert killed_world.differences() == []
 
 
+@pytest.mark.fault(2, 5)
 @pytest.mark.parametrize("lost", ["finalize.before", "finalize.after"])
 @pytest.mark.parametrize("state", ["sql beside the rows"], indirect=True)
 def test_the_state_is_committed_with_the_rows_or_not_at_all(world: Callable[..., World], lost: str) -> None:
@@ -115,6 +118,7 @@ def test_the_state_is_committed_with_the_rows_or_not_at_all(world: Callable[...,
     assert lossy.differences() == []
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("state", SHARED, indirect=True)
 def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:
     """Seven are told within two seconds who holds the recipe, where and since when, and exit 75."""
@@ -129,6 +133,7 @@ def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:
     assert contested.differences() == []
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("state", PATIENT, indirect=True)
 def test_a_lease_lasts_as_long_as_its_run(world: Callable[..., World]) -> None:
     """It is renewed while a slow run goes on, whatever its time to live."""
@@ -144,6 +149,7 @@ def test_a_lease_lasts_as_long_as_its_run(world: Callable[..., World]) -> None:
     assert slow.differences() == []
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("state", PATIENT, indirect=True)
 def test_a_paused_owner_that_wakes_is_refused(world: Callable[..., World]) -> None:
     """Its lease is over, a rival has loaded in its place: it commits nothing.
@@ -168,6 +174,7 @@ def test_a_paused_owner_that_wakes_is_refused(world: Callable[..., World]) -> No
     assert contested.differences() == []
 
 
+@pytest.mark.fault(33)
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["sql beside the rows"], indirect=True)
 def test_an_owner_that_sleeps_with_the_state_in_hand(world: Callable[..., World]) -> None:

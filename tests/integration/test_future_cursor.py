@@ -78,6 +78,7 @@ def ids() -> list[int]:
     return sorted(store.tables["out"]["id"].to_pylist())
 
 
+@pytest.mark.fault(28)
 def test_it_waits(source: Source) -> None:
     """Rows that come after it are loaded, and the plan tells of it."""
     source.put(1, TODAY - dt.timedelta(days=5))

@@ -62,6 +62,7 @@ class Writer(threading.Thread):
         time.sleep(0.8 if self._random.random() < 0.1 else 0.005)
 
 
+@pytest.mark.fault(21, 23)
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_the_destination_equals_the_source(postgres: PostgresDatabase, tmp_path: Path, kind: str) -> None:
     """Ties, late commits, updates and kills, and not a row amiss."""

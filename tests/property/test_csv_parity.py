@@ -159,6 +159,7 @@ def outcome(folder: Path, *, slow: bool, n: int, batch_size: int, **options: Any
     return [str(kind) for kind in table.schema.types], repr(table.to_pylist())
 
 
+@pytest.mark.fault(58)
 @settings(patient, max_examples=400)
 @given(
     st.one_of(hostile, st.builds(written, regular, st.sampled_from(["\n", "\r\n", "\r"]))),
@@ -203,6 +204,7 @@ def test_a_value_that_does_not_fit_has_its_line(values: list[str], n: int) -> No
         assert outcome(folder, slow=False, n=n, batch_size=7, **options) == expected
 
 
+@pytest.mark.fault(58)
 @patient
 @given(hostile, st.lists(st.integers(0, 120), max_size=4).map(sorted), st.integers(1, 7))
 def test_cuts_are_where_records_start(text: bytes, targets: list[int], piece: int) -> None:

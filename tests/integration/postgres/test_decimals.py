@@ -6,6 +6,7 @@ import decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def decimals(draw: st.DrawFn) -> pa.Array:
     return pa.array(numbers, decimal_type(precision, scale))
 
 
+@pytest.mark.fault(53)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(column=decimals())
 def test_no_digit_is_lost(

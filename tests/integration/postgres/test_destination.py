@@ -361,6 +361,7 @@ def test_the_plan_shows_every_statement_and_changes_nothing(
     assert postgres.value("SELECT count(*) FROM pg_namespace WHERE nspname IN ('o dd', '_arrowload')") == 0
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize("name", ["o'dd", 'quo"ted', "do.ts; --", "é😀", "x" * 63, "SELECT", "%s {x} $1 :y"])
 @pytest.mark.parametrize("mode", ["append", "replace", "merge"])
 def test_odd_names_are_quoted(postgres: PostgresDatabase, loading: Callable[..., Any], name: str, mode: str) -> None:

@@ -97,6 +97,7 @@ def late_commits(shop: Shop, recipe: dict[str, Any]) -> None:
     arrowload.run(recipe)
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("mode", ["append", "merge"])
 def test_late_commits_are_found(shop: Shop, mode: str) -> None:
     """In whatever order they are committed, in savepoints too; each once, and nothing is new after that."""
@@ -132,6 +133,7 @@ def test_a_row_that_changes_behind_the_cursor(shop: Shop) -> None:
     assert shop.rows(appended) == [(1, "changed"), (1, "row"), (2, "row")]
 
 
+@pytest.mark.fault(21)
 def test_a_transaction_that_stays_open_for_many_runs(shop: Shop) -> None:
     """Rows beside it are loaded as they come, once, however often they are read again; its own when it ends."""
     recipe = shop.recipe()

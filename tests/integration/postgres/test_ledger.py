@@ -113,6 +113,7 @@ def test_a_run_that_was_overtaken_does_not_commit(
     assert postgres.value("SELECT count(*) FROM _arrowload.loads") == 0
 
 
+@pytest.mark.fault(7)
 def test_a_successor_ends_what_its_predecessor_left_running(
     postgres: PostgresDatabase, loading: Callable[..., Any], destination: Callable[..., PostgresDestination]
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_commit_without_an_answer_is_looked_up(
     assert postgres.value("SELECT count(*) FROM _arrowload.loads") == (0 if before else 1)
 
 
+@pytest.mark.fault(6)
 def test_a_session_that_is_still_open_is_ended_before_the_ledger_is_read(
     postgres: PostgresDatabase, loading: Callable[..., Any], destination: Callable[..., PostgresDestination]
 ) -> None:
@@ -290,6 +292,7 @@ def test_a_constraint_that_fails_at_the_commit_is_bad_data(
     assert postgres.value(COUNT) == 1
 
 
+@pytest.mark.fault(38)
 def test_a_crash_of_the_server_leaves_all_or_nothing(postgres: PostgresDatabase, loading: Callable[..., Any]) -> None:
     """Before the commit nothing stays; after it everything, though the server's default commits asynchronously."""
     loads = loading()
@@ -309,6 +312,7 @@ def test_a_crash_of_the_server_leaves_all_or_nothing(postgres: PostgresDatabase,
     assert postgres.value("SELECT count(*) FROM _arrowload.loads") == 1
 
 
+@pytest.mark.fault(65)
 def test_a_table_altered_while_rows_are_staged_is_not_written(
     postgres: PostgresDatabase, loading: Callable[..., Any]
 ) -> None:
@@ -326,6 +330,7 @@ def test_a_table_altered_while_rows_are_staged_is_not_written(
     assert postgres.value(COUNT) == 0
 
 
+@pytest.mark.fault(38)
 def test_a_server_that_lost_rows_is_found_out(
     postgres: PostgresDatabase, loading: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -326,6 +326,7 @@ def test_a_constraint_of_the_target_ends_the_load(postgres: PostgresDatabase, tm
     assert postgres.value("SELECT count(*) FROM target") == 0
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("site", ["stage.batch=kill9@2", "stage.after=kill9", "finalize.fenced=kill9"])
 def test_a_killed_run_leaves_nothing_and_the_next_loads_all(
     postgres: PostgresDatabase, tmp_path: Path, site: str

@@ -248,6 +248,7 @@ def test_a_value_is_stored_as_itself_or_not_at_all(
     assert postgres.query("SELECT v::text AS v FROM target") == [(text,) for text in expected or []]
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize(
     "column",
     [
@@ -268,6 +269,7 @@ def test_values_that_the_driver_would_change_are_errors(
     assert postgres.value("SELECT to_regclass('target')::text") is None
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize(
     ("kind", "value", "sqlstate"),
     [("varchar(2)", "abc", "22001"), ("mood", "bad", "22P02"), ("price", "-1", "23514")],

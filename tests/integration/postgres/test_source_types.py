@@ -133,6 +133,7 @@ def test_years_before_christ_are_ordinary_values(
     assert days == -2_440_550
 
 
+@pytest.mark.fault(53, 54)
 @pytest.mark.parametrize("value", ["infinity", "-infinity"])
 @pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz", "date[]"])
 def test_infinity_is_an_error_that_names_column_row_and_value(
@@ -166,6 +167,7 @@ def test_infinity_becomes_null_when_the_recipe_says_so(
     assert rows[1]["d"] == dt.date(2024, 1, 1)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize(
     ("kind", "value"),
     [("interval", "infinity"), ("time", "24:00:00"), ("timestamp", "294276-12-31"), ("interval", "2562047788 hours")],
@@ -195,6 +197,7 @@ def test_arrays_that_are_no_lists_are_never_flattened(
     assert read(table="t", columns={"v": "text"}).column("v").to_pylist() == ["{1}", value]
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -227,6 +230,7 @@ def test_only_rows_of_the_window_size_a_numeric(postgres: PostgresDatabase, read
     assert read(table="t", filter="v < 10 -- small").schema.field("v").type == pa.decimal128(38, 9)
 
 
+@pytest.mark.fault(53)
 def test_a_numeric_of_more_than_76_digits_asks_for_a_declaration(
     postgres: PostgresDatabase, read: Callable[..., pa.Table]
 ) -> None:
@@ -255,6 +259,7 @@ def test_a_declared_decimal_spares_the_sizing_and_is_checked(
     assert (caught.value.context["row"], caught.value.context["value"]) == (3, "1.005")
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize("kind", ["numeric", "numeric(10,2)", "numeric[]"])
 def test_nan_is_an_error_or_null_as_the_recipe_says(
     postgres: PostgresDatabase, read: Callable[..., pa.Table], kind: str

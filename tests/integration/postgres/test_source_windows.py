@@ -152,6 +152,7 @@ def test_lag_reads_a_span_again(postgres: PostgresDatabase, runs: Callable[..., 
     assert loads.snapshot.overlap.seen_from.as_py() == upper - dt.timedelta(minutes=90)
 
 
+@pytest.mark.fault(24)
 def test_null_cursors_end_the_load_by_default(postgres: PostgresDatabase, runs: Callable[..., Runs]) -> None:
     """In the first run and in later ones, where `>=` alone would hide them; the count is named."""
     postgres.execute(TIMES)
@@ -178,6 +179,7 @@ def test_null_cursors_are_left_out_with_a_note_or_taken_each_time(
     assert not included.snapshot.window.empty
 
 
+@pytest.mark.fault(27)
 def test_a_cursor_that_fell_keeps_the_last_value(postgres: PostgresDatabase, runs: Callable[..., Runs]) -> None:
     """Deleted rows at the top are noted; the cursor does not go back."""
     postgres.execute(TIMES)
@@ -310,6 +312,7 @@ def test_a_cursor_of_another_type_is_refused(postgres: PostgresDatabase, runs: C
         loads.run()
 
 
+@pytest.mark.fault(20)
 def test_rows_and_bounds_come_from_one_snapshot(
     postgres: PostgresDatabase, source: Callable[..., PostgresSource]
 ) -> None:
@@ -371,6 +374,7 @@ def test_a_query_may_end_in_a_semicolon_or_a_comment(postgres: PostgresDatabase,
     assert read(query="SELECT 1 AS a -- one").to_pylist() == [{"a": 1}]
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize("name", ["o'dd", 'quo"ted', "do.ts; --", "é😀", "x" * 63, "SELECT", "a b", "%s {x} $1 :y"])
 def test_odd_names_are_quoted(postgres: PostgresDatabase, read: Callable[..., pa.Table], name: str) -> None:
     """Schemas, tables, columns and types may have any name, cursors too."""

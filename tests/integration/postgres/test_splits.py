@@ -161,6 +161,7 @@ def test_a_key_that_cannot_split_is_refused(
         parts_of(source(table="t", split_on=key), 3)
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("keys", [{}, {"split_on": "id"}], ids=["blocks", "keys"])
 @pytest.mark.parametrize("n", [1, 4])
@@ -336,6 +337,7 @@ def recipe_of(postgres: PostgresDatabase, folder: Path, **changes: Any) -> dict[
     }
 
 
+@pytest.mark.fault(51)
 def test_of_equal_keys_the_last_row_wins_whichever_split_is_read_first(
     postgres: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -350,6 +352,7 @@ def test_of_equal_keys_the_last_row_wins_whichever_split_is_read_first(
     assert postgres.query("SELECT id, v FROM target ORDER BY v") == [(v % 50, v) for v in range(4951, 5001)]
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_the_exporting_session_dies_before_the_others_join(
     postgres: PostgresDatabase,

@@ -61,6 +61,7 @@ def test_which_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (found.get("ONE"), found["TWO"], found["THREE"]) == (None, "environment", "beside")
 
 
+@pytest.mark.fault(67)
 def test_values_show_up_nowhere(call: Callable, project: Path) -> None:
     """A recipe finds its values there; what sounds like a secret is masked in all output."""
     (project / ".env").write_text("WAREHOUSE=by-dotenv\nSHOP_TOKEN=tok-en-of-the-shop\n")

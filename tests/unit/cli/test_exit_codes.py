@@ -143,6 +143,7 @@ def test_141_nobody_reads(start: Callable, project: Path) -> None:
     assert err == ""
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 def test_interrupted(
     number: int, code: int, start: Callable, plugin_environment: dict[str, str], tmp_path: Path

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 
 def start(code: str) -> subprocess.Popen[str]:
     code = "import os, signal, time\nfrom arrowload.cli.signals import *\n" + code
     return subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.fault(11)
 def test_a_second_signal_ends_at_once() -> None:
     """Who insists is not kept waiting by a clean-up that hangs."""
     code = """

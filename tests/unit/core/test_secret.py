@@ -71,6 +71,7 @@ def test_an_empty_secret_masks_nothing() -> None:
     assert mask("nothing is hidden") == "nothing is hidden"
 
 
+@pytest.mark.fault(67)
 def test_errors_mask_message_context_and_hint() -> None:
     """A driver's message may repeat the connection string."""
     Secret("s3cr3t-canary")

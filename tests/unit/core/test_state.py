@@ -131,6 +131,7 @@ def test_infinities_and_nan_are_kept() -> None:
     assert math.isnan(back["nan"])
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     "metadata", [{"password": Secret("hunter2-canary")}, {"nested": [{"deep": Secret("hunter2-canary")}]}]
 )

@@ -78,6 +78,7 @@ def test_another_cursor_column_is_refused_under_append(tmp_path: Path) -> None:
         arrowload.run(recipe(tmp_path, incremental=cursor("id")))
 
 
+@pytest.mark.fault(30)
 def test_a_longer_lag_is_refused_under_append(tmp_path: Path) -> None:
     """The last run left hashes of fewer rows than would be read again."""
     put(id=[1, 2], c=pa.array([1, 5], pa.timestamp("s")))
@@ -182,6 +183,7 @@ def replacing(folder: Path, **destination: Any) -> dict[str, Any]:
     return {**of, "destination": {**of["destination"], **destination}}
 
 
+@pytest.mark.fault(9)
 def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
     """Unless the recipe says that it may."""
     put(id=[1, 2])
@@ -197,6 +199,7 @@ def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
     assert arrowload.run(replacing(tmp_path)).status == "committed"
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize(("max_shrink", "left"), [(None, 5), ("20%", 8), ("70%", 3), (0.7, 3), (0.95, 1), ("100%", 1)])
 def test_a_much_smaller_source_does_not_shrink_the_target(tmp_path: Path, max_shrink: Any, left: int) -> None:
     """By more than a half, or what the recipe says."""

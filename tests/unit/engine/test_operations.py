@@ -176,6 +176,7 @@ def test_a_restored_destination_is_repaired_as_the_person_says(tmp_path: Path) -
         assert loaded() == rows
 
 
+@pytest.mark.fault(36)
 def test_a_damaged_state_is_made_anew_from_the_ledger(tmp_path: Path) -> None:
     """With the history of its versions, and above the epochs that were."""
     of = recipe(tmp_path)

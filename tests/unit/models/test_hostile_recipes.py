@@ -43,6 +43,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fault(69, 70)
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_a_hostile_recipe_is_refused_quickly_and_in_little_memory(name, write):
     """Best of three, in processor time, so that what else the machine does counts little."""
@@ -94,6 +95,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(run.stdout) < (MAX_MEMORY >> 10)
 
 
+@pytest.mark.fault(69, 70)
 def test_code_in_a_recipe_is_not_run(write, tmp_path):
     """Neither by a tag nor by a template."""
     for text in (

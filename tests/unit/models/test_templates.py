@@ -80,6 +80,7 @@ def test_a_rendered_string_knows_what_the_environment_put_into_it():
     assert render("x{{ env.A }}{{ env.N }}", Names()).secrets == ("a1", "42")
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize(
     "text",
     [

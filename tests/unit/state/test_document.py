@@ -106,6 +106,7 @@ def test_a_write_whose_answer_was_lost_counts(backend: DocumentStateBackend, mon
     assert backend.load("orders") == State(metadata={"n": 1})
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize("cut", [1, 10, 100])
 def test_a_truncated_document_is_refused(backend: DocumentStateBackend, tmp_path: Path, cut: int) -> None:
     """By name and with the way out."""

@@ -83,6 +83,7 @@ def test_a_file_that_is_no_state_is_refused(backend: LocalStateBackend, tmp_path
         backend.load("orders")
 
 
+@pytest.mark.fault(36)
 def test_a_flipped_bit_is_refused(backend: LocalStateBackend, tmp_path: Path) -> None:
     """Wherever it is: in the state, in the epoch that would let an old run commit, in the name of a field."""
     backend.compare_and_swap(backend.acquire("orders", "me", above=0), state(1))
@@ -95,6 +96,7 @@ def test_a_flipped_bit_is_refused(backend: LocalStateBackend, tmp_path: Path) ->
             backend.load("orders")
 
 
+@pytest.mark.fault(36)
 def test_a_newer_format_is_refused(backend: LocalStateBackend, tmp_path: Path) -> None:
     """Rather than read by guessing."""
     backend.save("orders", state(1))
@@ -139,6 +141,7 @@ def test_a_second_runner_is_told_who_holds_the_lock(backend: LocalStateBackend, 
     backend.release(lease)
 
 
+@pytest.mark.fault(32)
 def test_two_backends_of_one_process_exclude_each_other(backend: LocalStateBackend, tmp_path: Path) -> None:
     """As two notebooks cells would run; other recipes are free."""
     other = LocalStateBackend(tmp_path)

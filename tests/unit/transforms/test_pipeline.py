@@ -309,6 +309,7 @@ def test_what_a_plugin_throws_is_told_with_its_step():
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+@pytest.mark.fault(13)
 def test_a_panic_in_rust_is_told_as_well():
     """Polars panics as a BaseException, which `except Exception` misses."""
 

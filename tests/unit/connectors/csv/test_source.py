@@ -48,6 +48,7 @@ def types(table):
 # ---------------------------------------------------------------- how files are written
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize(
     "content",
     [
@@ -71,6 +72,7 @@ def test_ways_to_write_the_same(read, content):
     assert rows(table) == [(1, "x"), (2, "y")]
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "utf-8-sig", "utf-32"])
 def test_encodings(read, encoding):
     """Any encoding that Python knows; characters cut by a block's edge stay whole."""
@@ -80,6 +82,7 @@ def test_encodings(read, encoding):
     assert rows(table) == [("é§", 2)] * 5_000
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("block", [*range(60, 85), 1 << 20])
 def test_quotes_and_newlines_over_the_edge_of_a_block(read, block):
     """Where a block ends alters no row."""
@@ -150,6 +153,7 @@ def test_packed(read, ending, pack):
     assert rows(table.slice(20_000)) == [(-1, -2)]
 
 
+@pytest.mark.fault(56)
 def test_ten_thousand_columns(read):
     """A row of 70 kB is a row like others."""
     names = ",".join(f"c{i}" for i in range(10_000))
@@ -203,6 +207,7 @@ def test_splits_are_plain_data(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- what is refused
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize(
     ("content", "line", "said"),
     [
@@ -270,6 +275,7 @@ def test_a_value_past_the_sample_that_does_not_fit(read, first, bad, said):
     assert read(content.encode(), sample_rows="all")["v"].cast(pa.string()).null_count == 1
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("codec", ["gz", "zst"])
 def test_a_packed_file_that_is_cut_anywhere(read, codec):
     """Cut short at every kilobyte, and by a single byte: refused, and no row looks like success."""
@@ -281,6 +287,7 @@ def test_a_packed_file_that_is_cut_anywhere(read, codec):
             read(packed[:cut], name=f"f.csv.{codec}")
 
 
+@pytest.mark.fault(59)
 def test_a_wrong_checksum(read):
     """A bit that flipped in a gzip file is found."""
     packed = bytearray(gzip.compress(NUMBERS))
@@ -289,6 +296,7 @@ def test_a_wrong_checksum(read):
         read(bytes(packed), name="f.csv.gz")
 
 
+@pytest.mark.fault(64)
 def test_a_bomb(read, monkeypatch):
     """A file that unpacks into thousands of times its size is refused before it fills anything."""
     from arrowload.connectors.csv import text
@@ -317,6 +325,7 @@ def test_open_quotes_beside_a_quote_within_a_cell(read):
     assert caught.value.context["line"] == 3
 
 
+@pytest.mark.fault(55)
 def test_a_wrong_encoding(read):
     """An odd byte at the end of UTF-16 is an error, not a lost character; an encoding must be one."""
     with pytest.raises(DataError, match="encoding"):
@@ -333,6 +342,7 @@ def test_a_row_longer_than_a_block(read):
     assert rows(read(content, block_size=ByteSize(400_000)))[1] == (2, "y")
 
 
+@pytest.mark.fault(56)
 def test_a_cell_of_megabytes(read):
     """A large cell, in the first row or later, is read when a block holds it."""
     cell = "y" * 3_000_000
@@ -346,6 +356,7 @@ def test_two_columns_of_one_name(read):
         read(b"a,a\n1,2\n")
 
 
+@pytest.mark.fault(65)
 def test_files_with_other_columns(read):
     """The file that differs is named, with what it lacks and has."""
     with pytest.raises(DataError, match=r"1f\.csv.*missing \['b'\], new \['c'\]"):

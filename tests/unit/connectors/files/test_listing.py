@@ -63,6 +63,7 @@ def test_each_file_is_loaded_once(folder):
     assert folder.state == before
 
 
+@pytest.mark.fault(61)
 def test_two_files_of_one_second(folder):
     """A file that arrives later with a time in the second of the last one, even an older one, is loaded once."""
     folder.put("a.csv", T0 + 500)
@@ -73,6 +74,7 @@ def test_two_files_of_one_second(folder):
     assert folder.run() == []
 
 
+@pytest.mark.fault(62)
 def test_a_file_with_an_older_time_is_found(folder):
     """Copied with its time kept, or moved here: what counts is that it was not there."""
     folder.put("a.csv", T0)
@@ -82,6 +84,7 @@ def test_a_file_with_an_older_time_is_found(folder):
     assert folder.run() == []
 
 
+@pytest.mark.fault(62)
 def test_once_files_are_forgotten_one_as_old_is_taken_for_loaded(tmp_path, monkeypatch):
     """Unless it is within the lag, whose files are remembered however many there are."""
     monkeypatch.setattr(listing, "_REMEMBERED", 3)
@@ -218,6 +221,7 @@ def test_a_cursor_is_refused(tmp_path):
         ParquetSource(config)
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("change", ["grow", "touch", "replace", "remove"])
 def test_a_file_that_changes_while_it_is_read(folder, change):
     """Whatever happens to a pinned file, before or during the reading, fails the load and says which file."""

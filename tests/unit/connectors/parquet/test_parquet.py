@@ -92,6 +92,7 @@ def test_files_agree_in_any_order_of_columns(tmp_path):
     assert all(field.nullable for field in table.schema)
 
 
+@pytest.mark.fault(65)
 def test_files_that_do_not_agree(tmp_path):
     """Other types and other columns are refused before a row is read, with the file and the column."""
     pq.write_table(pa.table({"a": [1]}), tmp_path / "0.parquet")
@@ -103,6 +104,7 @@ def test_files_that_do_not_agree(tmp_path):
         source(tmp_path).schema()
 
 
+@pytest.mark.fault(59)
 def test_a_file_cut_anywhere(tmp_path):
     """Cut short at every kilobyte: refused with its name, and no row looks like success."""
     whole = tmp_path / "whole.parquet"
@@ -115,6 +117,7 @@ def test_a_file_cut_anywhere(tmp_path):
             read(tmp_path)
 
 
+@pytest.mark.fault(59)
 def test_a_damaged_page(tmp_path):
     """Bytes that changed inside a part of ours are found by the checksum of the page."""
     file = PartFile(tmp_path / "0.parquet")
@@ -130,6 +133,7 @@ def test_a_damaged_page(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.fault(60)
 def test_a_file_that_grows_while_it_is_read(tmp_path):
     """A file that changed between the listing and its end fails the load; nothing says which rows were the old ones."""
     path = tmp_path / "0.parquet"

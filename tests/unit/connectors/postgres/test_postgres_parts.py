@@ -29,6 +29,7 @@ def driver_error(message: str = "IO: sentence", sqlstate: str | None = None) -> 
     return OperationalError(message, status_code=AdbcStatusCode.IO, sqlstate=sqlstate)
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize(
     ("sqlstate", "kind", "outcome_open"),
     [
