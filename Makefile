@@ -10,7 +10,8 @@ FLIGHTS := recipes/data/flights.csv
 JOBS ?= 2
 MINUTES ?= 30
 
-.PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz bench bench-compare bench-memory lock clean
+.PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz faults-report soak bench \
+	bench-compare bench-memory lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -67,6 +68,9 @@ test-all: lint types test-rust data  ## Every test, the slow ones too.
 
 fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS="templates csv_fuzz".
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
+faults-report: setup  ## Try every fault of the catalogue, and every defect; write tests/faults/REPORT.md.
+	$(BIN)/python -m pytest -n $(JOBS) -p tests.faults.report -m fault
 
 bench: setup  ## Time kernels, Python floors, and every job with arrowload and psql, the limit; check every value.
 	cargo bench --locked --quiet -p arrowload-core

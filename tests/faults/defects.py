@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import uuid
@@ -24,7 +25,9 @@ from arrowload.connectors.files import listing
 from arrowload.connectors.files.dataset import Dataset
 from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.connectors.parquet import source as parquet_source
-from arrowload.connectors.postgres import conversion, errors, orphans, routes, session
+from arrowload.connectors.postgres import errors, orphans, routes, session
+from arrowload.connectors.postgres import reading as postgres_reading
+from arrowload.connectors.postgres import source as postgres_source
 from arrowload.connectors.postgres.late_rows import LateRows
 from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
@@ -221,7 +224,7 @@ def lock_not_taken() -> None:
         try:
             return real(backend, recipe_name)
         except Exception:  # noqa: BLE001 - the defect
-            return backend._lock_path(recipe_name).open("rb").fileno()
+            return os.open(backend._lock_path(recipe_name), os.O_RDONLY)
 
     LocalStateBackend._lock_file = lock_file  # type: ignore[method-assign]
     LocalStateBackend._held_by = lambda *_: None  # type: ignore[method-assign]
@@ -393,11 +396,6 @@ def fallen_cursor_is_followed() -> None:
     )
 
 
-def session_zone_is_the_servers() -> None:
-    """Times are read in whatever zone the server, the role or the environment says."""
-    session.SETTINGS.pop("TimeZone", None)
-
-
 def readers_without_the_snapshot() -> None:
     """Readers beside the first see what is committed when they begin."""
     routes._join = lambda session, snapshot_id: None
@@ -494,12 +492,9 @@ def null_keys_pass() -> None:
 
 def nan_is_null() -> None:
     """What a decimal cannot hold becomes NULL."""
-    real = conversion.Conversion._to_decimal
-
-    def to_decimal(self: conversion.Conversion, array: pa.Array, target: pa.DataType) -> pa.Array:
-        return real(replaced(self, null_special=True), array, target)
-
-    conversion.Conversion._to_decimal = to_decimal  # type: ignore[method-assign]
+    sized, reading = postgres_reading.size_numerics, routes.Reading
+    everywhere(sized, lambda *arguments, null_special: sized(*arguments, null_special=True))
+    postgres_source.Reading = lambda columns, *_: reading(columns, True, True)  # type: ignore[attr-defined]
 
 
 def casts_wrap() -> None:
@@ -563,14 +558,14 @@ def cuts_at_any_newline() -> None:
 
 def short_file_is_the_end() -> None:
     """A packed file that is cut short ends there."""
-    real = Utf8Stream._read_on
 
     def read_on(stream: Utf8Stream, size: int) -> bytes:
-        try:
-            return real(stream, size)
-        except OSError:
-            stream._at_end = True
-            return b""
+        data = b""
+        with suppress(OSError):
+            while len(data) < size and (piece := stream._stream.read(100)):
+                data += piece
+        stream._at_end = not data
+        return stream._decode(data)
 
     Utf8Stream._read_on = read_on  # type: ignore[method-assign]
 
@@ -635,3 +630,66 @@ def any_file_may_be_extended() -> None:
         return real(reference, folder, type(root)("/"), *rest)
 
     everywhere(real, resolve_reference)
+
+
+# ---------------------------------------------------------------- the first load, and the last
+
+
+def no_row_is_no_load() -> None:
+    """A first run that finds no rows leaves no table."""
+    real = commit._planned
+
+    def planned(run: commit.Run, event: protocol.Planned) -> tuple[commit.Run, protocol.Effect]:
+        return commit._nothing_new(run)
+
+    def staged(run: commit.Run, event: protocol.Staged) -> tuple[commit.Run, protocol.Effect]:
+        return real_staged(run, event) if event.tally.rows_staged else planned(run, run.window or protocol.Planned())
+
+    real_staged = commit._staged
+    commit._staged = staged
+    commit._planned = lambda run, event: planned(run, event) if event.empty else real(run, event)
+
+
+def tables_made_once() -> None:
+    """Tables are made without a look at whether a run that was cut off has made them."""
+    real = SqlLedger.create
+
+    def create(ledger: SqlLedger) -> None:
+        ledger._session.execute("CREATE SCHEMA _arrowload")
+        real(ledger)
+
+    SqlLedger.create = create  # type: ignore[method-assign]
+    SqlLedger.exists = lambda ledger: False  # type: ignore[method-assign]
+
+
+def merge_is_replace() -> None:
+    """A merge takes away what the source does not have any more."""
+    real = DuckDBLoadWriter._applying
+
+    def applying(writer: DuckDBLoadWriter) -> tuple[str, ...]:
+        return (f"DELETE FROM {writer._table.sql()}", *real(writer))
+
+    DuckDBLoadWriter._applying = applying  # type: ignore[method-assign]
+
+
+def leases_by_the_clock_of_the_host() -> None:
+    """How old a lease is, is what the host thinks, not what the store says."""
+    everywhere(aws.answered_at, lambda response: aws.dt.datetime.now(aws.dt.UTC))
+
+
+def cursor_in_local_time() -> None:
+    """The cursor is remembered as the wall clock of the session shows it."""
+    session.SETTINGS.pop("TimeZone", None)
+    real = sql_cursor._Bounds._greatest
+
+    def greatest(bounds: Any, below: str | None = None) -> str | None:
+        found = real(bounds, below)
+        return re.sub(r"[+-]\d\d(:\d\d)?\Z", "", found) if found is not None else None
+
+    sql_cursor._Bounds._greatest = greatest  # type: ignore[method-assign]
+
+
+def connect_timeout_not_kept() -> None:
+    """A server that never answers is waited for."""
+    real = session.conninfo_of
+    everywhere(real, lambda config: real(config).replace("connect_timeout='2'", "connect_timeout='30'"))

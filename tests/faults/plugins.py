@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,13 +78,16 @@ class StumbleConfig(StepConfig, frozen=True, kw_only=True):
     """Keys of a `stumble` step."""
 
     at: Annotated[int, msgspec.Meta(description="The batch that it cannot handle, from 0.")]
+    how: Annotated[
+        str, msgspec.Meta(description="`raise`, `panic` in Rust, or want more memory than there is: `limit`, `cgroup`.")
+    ] = "raise"
 
 
 class Stumble:
     """Hands on all batches but one."""
 
     def __init__(self, config: StumbleConfig) -> None:
-        self._at = config.at
+        self._at, self._how = config.at, config.how
         self._batches = 0
 
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
@@ -92,9 +97,23 @@ class Stumble:
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch itself."""
         if batch.num_rows and self._batches == self._at:
-            raise ZeroDivisionError("the step stumbled")
+            _stumble(self._how)
         self._batches += bool(batch.num_rows)
         return batch
+
+
+def _stumble(how: str) -> None:
+    if how == "panic":
+        import polars as pl
+
+        pl.from_arrow(pa.table({"stumbled": pa.array([Decimal(1)], pa.decimal256(60, 0))}))
+    if how == "limit":
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + 2**23, resource.RLIM_INFINITY))
+    if how in {"limit", "cgroup"}:
+        hoard = [bytearray(b"x") * 2**24 for _ in range(64)]
+        raise AssertionError(f"there was memory for {len(hoard)} pieces")
+    raise ZeroDivisionError("the step stumbled")
 
 
 def _register() -> None:

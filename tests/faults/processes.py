@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _PATIENCE_S: Final = 60.0
 _POLL_S: Final = 0.005
 
-# Called in every run that gets no defect of its own; see `plant`.
+# Called in every run, before its own defect; see `plant`.
 _planted: list[Callable[[], None]] = []
 
 # A server process that has imported everything forks runners in a few milliseconds; each is a real process.
@@ -91,10 +93,10 @@ class Runner:
         self._process.kill()
         self._process.join()
 
-    def wait(self) -> Outcome:
-        """How it ended."""
-        if not self._answer.poll(_PATIENCE_S):
-            raise TimeoutError(f"the run has not ended in {_PATIENCE_S} s")
+    def wait(self, patience_s: float = _PATIENCE_S) -> Outcome:
+        """How it ended; an error when it has not in `patience_s`."""
+        if not self._answer.poll(patience_s):
+            raise TimeoutError(f"the run has not ended in {patience_s} s")
         try:
             outcome: Outcome = self._answer.recv()
         except EOFError:
@@ -102,6 +104,10 @@ class Runner:
             return Outcome(self._process.exitcode or 0, None, None)
         self._process.join()
         return outcome
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
 
     @property
     def has_ended(self) -> bool:
@@ -134,10 +140,11 @@ def run_recipe(
     failpoints: str = "",
     full_refresh: bool = False,
     defect: Callable[[], None] | None = None,
+    patience_s: float = _PATIENCE_S,
 ) -> Outcome:
-    """Run `recipe` in a process of its own, with `failpoints` armed and `defect` planted."""
+    """Run `recipe` in a process of its own, with `failpoints` armed and `defect` planted; see `Runner.wait`."""
     with start_recipe(recipe, failpoints=failpoints, full_refresh=full_refresh, defect=defect) as runner:
-        return runner.wait()
+        return runner.wait(patience_s)
 
 
 def start_recipe(
@@ -159,8 +166,7 @@ def start_recipe(
         together: Runs that share it begin at the same time.
     """
     here, there = _CONTEXT.Pipe(duplex=False)
-    defect = defect or next(iter(_planted), None)
-    arguments = (dict(recipe), failpoints, full_refresh, defect, together, there)
+    arguments = (dict(recipe), failpoints, full_refresh, [*_planted, *filter(None, [defect])], together, there)
     process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
     process.start()
     there.close()
@@ -168,8 +174,27 @@ def start_recipe(
 
 
 def plant(defect: Callable[[], None]) -> None:
-    """Have every run from now on call `defect` before it begins, unless it is given another."""
+    """Have every run from now on call `defect` before it begins."""
     _planted[:] = [defect]
+
+
+def start_command(*arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, in `folder`, with what is planted.
+
+    Args:
+        arguments: Behind `arrowload`.
+        folder: Where it runs.
+        environment: Variables that go before those of this process.
+    """
+    planted = [f"--planted={defect.__name__}" for defect in _planted]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.command", *planted, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def barrier(runs: int) -> Barrier:
@@ -181,12 +206,12 @@ def _run(
     recipe: dict[str, Any],
     failpoints: str,
     full_refresh: bool,
-    defect: Callable[[], None] | None,
+    defects: list[Callable[[], None]],
     together: Barrier | None,
     answer: Connection,
 ) -> None:
     failpoint.arm(failpoints)
-    if defect is not None:
+    for defect in defects:
         defect()
     if together is not None:
         together.wait()

@@ -111,19 +111,23 @@ def test_a_source_that_raises_ends_the_run(tmp_path: Path, target: Target, fails
 
 
 @pytest.mark.fault(13)
+@pytest.mark.parametrize("how", ["raise", "panic"])
 @pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
-def test_a_python_step_that_raises_ends_the_run(tmp_path: Path, target: Target) -> None:
-    """The same for a transform step, in the third of four batches; what was there stays."""
+def test_a_python_step_that_raises_ends_the_run(tmp_path: Path, target: Target, how: str) -> None:
+    """The same for a transform step, in the third of four batches; what was there stays.
+
+    So too when Rust panics in a step, on a thread that reads.
+    """
     world = World(tmp_path, target, "replace")
     world.start()
     assert run_recipe(world.recipe).exit_code == 0
     before = sorted(target.rows())
     world.grow()
 
-    failed = run_recipe({**world.recipe, "transform": {"steps": [{"type": "stumble", "at": 2}]}})
+    failed = run_recipe({**world.recipe, "transform": {"steps": [{"type": "stumble", "at": 2, "how": how}]}})
 
     assert failed.exit_code in {65, 70}
-    assert "stumbled" in (failed.error or "")
+    assert ("stumbled" if how == "raise" else "PanicException") in (failed.error or "")
     assert (failed.threads, failed.seconds < RUN_ENDS_WITHIN_S) == ((), True)
     assert sorted(target.rows()) == before
     assert run_recipe(world.recipe).exit_code == 0

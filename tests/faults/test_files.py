@@ -1,0 +1,74 @@
+"""Files that are many, and files that are cut into parts: every row is loaded once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+import arrowload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = 1001
+
+
+def recipe_of(folder: Path, **source: Any) -> dict[str, Any]:
+    return {
+        "name": "files",
+        "source": {"type": "csv", "path": str(folder / "in"), **source},
+        "destination": {"type": "duckdb", "path": str(folder / "out.duckdb"), "table": "t"},
+        "state": {"type": "local", "path": str(folder / "state")},
+    }
+
+
+def rows(folder: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "out.duckdb")) as connection:
+        return connection.execute("SELECT * FROM t ORDER BY ALL").fetchall()
+
+
+@pytest.mark.fault(63)
+def test_a_thousand_and_one_files(tmp_path: Path) -> None:
+    """All are listed, and each is loaded once, though not all are remembered by name."""
+    (tmp_path / "in").mkdir()
+    for number in range(FILES):
+        path = tmp_path / "in" / f"{number}.csv"
+        path.write_text(f"n\n{number}\n")
+        os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
+    recipe = recipe_of(tmp_path, incremental={"strategy": "modified"})
+
+    first = arrowload.run(recipe)
+    again = arrowload.run(recipe)
+    (tmp_path / "in" / "late.csv").write_text(f"n\n{FILES}\n")
+    third = arrowload.run(recipe)
+
+    assert (first.rows_written, again.status, third.rows_written) == (FILES, "up_to_date", 1)
+    assert rows(tmp_path) == [(number,) for number in range(FILES + 1)]
+
+
+@pytest.mark.fault(58)
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_splits_change_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Quotes and line ends stand in the values, in any place that a file may be cut at; one part and many are alike."""
+    monkeypatch.setattr("arrowload.connectors.csv.source.MIN_PART", 500)
+    text = "\ufeffid,text" + ending
+    expected = []
+    for number in range(2000):
+        value = f'{number}{ending}"x",{ending * (number % 5)}y{number}'
+        expected.append((number, value))
+        quoted = value.replace('"', '""')
+        text += f'{number},"{quoted}"{ending}'
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "f.csv").write_bytes(text.encode())
+    hashes = set()
+    for parallelism in (1, 2, 7):
+        recipe = recipe_of(tmp_path)
+        recipe["destination"]["write_mode"] = "replace"
+        report = arrowload.run({**recipe, "runtime": {"parallelism": parallelism}})
+        hashes.add(report.content_hash)
+        assert rows(tmp_path) == expected
+
+    assert len(hashes) == 1
