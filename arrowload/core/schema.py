@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ def fingerprint(schema: pa.Schema) -> str:
 
 def refuse_repeated_names(schema: pa.Schema) -> None:
     """Raises RecipeError when two columns have one name."""
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(schema.names).items() if times > 1)
     if repeated:
         raise RecipeError(
             f"columns {repeated} come twice",

@@ -7,6 +7,7 @@ what most built-in steps are; a plug-in usually is a `LazyTransform` or a `Kerne
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from arrowload.core.exceptions import RecipeError
@@ -146,7 +147,7 @@ def require_distinct(names: Sequence[str]) -> None:
     for name in names:
         if not name or name in (ROW_COLUMN, FAULT_COLUMN):
             raise RecipeError(f"a column cannot be called `{name}`", context={"column": name})
-    twice = {name for name in names if names.count(name) > 1}
+    twice = {name for name, times in Counter(names).items() if times > 1}
     if twice:
         name = min(twice)
         raise RecipeError(
