@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # copy: rows go straight into the target. stage: into a temporary table, and from there at the end.
 Way: TypeAlias = Literal["copy", "stage"]
 
+# What servers keep of a name, unless they were built for more.
+_COMMON_NAME_BYTES: Final = 63
 STAGING: Final = TableName("pg_temp", "_arrowload_staging")
 
 
@@ -157,6 +159,7 @@ def find_target(
         RecipeError: A column, a type or the table itself does not take them.
     """
     _check_keys(schema, merge_keys)
+    _refuse_long_names(session, (*table, *schema.names))
     relation = find_table(session, table)
     if relation is None:
         return _made(table, schema, write_mode, tuple(merge_keys))
@@ -176,6 +179,21 @@ def find_target(
     way: Way = "copy" if direct else "stage"
     keyed = bool(merge_keys) and is_keyed(session, relation, merge_keys)
     return Target(table, True, columns, write_mode, tuple(merge_keys), way, keyed, ddl=ddl)
+
+
+def _refuse_long_names(session: Session, names: Sequence[str]) -> None:
+    """The server cuts long names without an error: it would not find them again, and two of them may become one."""
+    long = [name for name in names if len(name.encode()) > _COMMON_NAME_BYTES]
+    if not long:
+        return
+    most = int(session.execute("SELECT current_setting('max_identifier_length')::int4 AS n")[0][0])
+    for name in long:
+        if len(name.encode()) > most:
+            raise RecipeError(
+                f"the name `{name}` has {len(name.encode())} bytes, and Postgres keeps {most} bytes of a name",
+                context={"name": name, "bytes": len(name.encode()), "most": most},
+                hint="give it a shorter name: a column by the step `rename_columns`",
+            )
 
 
 def _made(
