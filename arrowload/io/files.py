@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
         size: In bytes.
         mtime_ns: Modification time, nanoseconds since 1970 in UTC.
         inode: Tells a file that was replaced from the one that was listed.
+        etag: Of an object in S3, which every request that reads it names; empty for a local file.
     """
 
     path: str
@@ -35,9 +37,12 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     mtime_ns: int
     inode: int
+    etag: str = ""
 
     def is_unchanged(self) -> bool:
-        """Whether the file at `path` is still the one that was listed."""
+        """Whether the file at `path` is still the one that was listed; of an object, reading it finds out."""
+        if self.etag:
+            return True
         try:
             found = os.stat(self.path)  # noqa: PTH116 - the path is text throughout
         except FileNotFoundError:
@@ -95,7 +100,7 @@ def expand(pattern: str, suffixes: Sequence[str]) -> list[str]:
         NoFilesError: There are none.
     """
     if "://" in pattern:
-        raise RecipeError(f"`{pattern}` is not a local path", hint="copy the files to this machine first")
+        raise RecipeError(f"`{pattern}` is not a local path", hint="only files on this machine and s3:// are read")
     path = Path(pattern)
     if path.is_dir():
         found = [str(p) for p in path.rglob("*") if p.name.lower().endswith(tuple(suffixes))]
@@ -129,6 +134,17 @@ def describe(paths: Iterable[str], root: str) -> list[FileInfo]:
         key = Path(os.path.relpath(path, root)).as_posix()
         infos.append(FileInfo(path=path, key=key, size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino))
     return infos
+
+
+def describe_file(path: str) -> FileInfo | None:
+    """Size and time of a file; None when it is not there, or no file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path is text throughout
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return FileInfo(path=path, key=path, size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
 
 
 # ---------------------------------------------------------------- writing that lasts
