@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 import pytest
 
-from arrowload.connectors.csv import CsvDestinationConfig
+from arrowload.connectors.csv import CsvDestinationConfig, CsvSourceConfig
 from arrowload.connectors.duckdb import DuckDBDestinationConfig
 from arrowload.connectors.files.source import FileSource
 from arrowload.connectors.memory import MemoryDestinationConfig
@@ -149,13 +149,88 @@ class TestCsv(FolderConformance):
     @pytest.fixture
     def read_during(self, folder):
         """Through the log: a plain glob may see parts of both versions, as the connector's documentation says."""
-        from arrowload.connectors.csv import CsvSourceConfig
 
         def read(schema):
             columns = {"id": "int64", "name": "string"}
             return reader_of_the_log("csv", CsvSourceConfig, folder, columns=columns)(schema)
 
         return read
+
+
+class BucketConformance(FolderConformance):
+    """The same over a prefix in S3, read back by who lists the prefix and knows nothing of the log."""
+
+    @pytest.fixture
+    def url(self, moto):
+        return f"s3://{moto.make_bucket()}/a prefix/out"
+
+    @pytest.fixture
+    def parts(self, moto, url):
+        """The objects of a format, each with its name and its bytes."""
+        client, bucket, prefix = moto.client("s3"), url.split("/")[2], f"{url.split('/', 3)[3]}/"
+
+        def get(suffix):
+            listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
+            keys = [item["Key"] for item in listed if "_arrowload/" not in item["Key"]]
+            return [client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(suffix)]
+
+        return get
+
+
+class TestParquetInS3(BucketConformance):
+    registered_as = "parquet"
+    refuses_types = TestParquet.refuses_types
+
+    @pytest.fixture
+    def make_destination(self, moto, url):
+        config = ParquetDestinationConfig(
+            type="parquet", path=ResourcePath(url), target_file_size=ByteSize.parse("1KiB"), aws=moto.access
+        )
+        return lambda: get_destination("parquet", config)
+
+    @pytest.fixture
+    def read_back(self, parts):
+        def read(schema):
+            tables = [pq.read_table(pa.BufferReader(part), partitioning=None) for part in parts(".parquet")]
+            return pa.concat_tables(tables, promote_options="default").to_pylist() if tables else []
+
+        return read
+
+    @pytest.fixture
+    def read_during(self, moto, url):
+        """Through the log."""
+        return reader_of_the_log("parquet", ParquetSourceConfig, url, aws=moto.access)
+
+
+class TestCsvInS3(BucketConformance):
+    registered_as = "csv"
+    supports_new_columns = TestCsv.supports_new_columns
+    supports_missing_columns = TestCsv.supports_missing_columns
+    refuses_types = TestCsv.refuses_types
+
+    @pytest.fixture
+    def make_destination(self, moto, url):
+        config = CsvDestinationConfig(
+            type="csv", path=ResourcePath(url), target_file_size=ByteSize.parse("1KiB"), aws=moto.access
+        )
+        return lambda: get_destination("csv", config)
+
+    @pytest.fixture
+    def read_back(self, parts, tmp_path):
+        def read(schema):
+            found = []
+            for part in parts(".csv"):
+                (tmp_path / "part.csv").write_bytes(part)
+                found += read_csv(tmp_path / "part.csv", schema)
+            return found
+
+        return read
+
+    @pytest.fixture
+    def read_during(self, moto, url):
+        """Through the log."""
+        columns = {"id": "int64", "name": "string"}
+        return reader_of_the_log("csv", CsvSourceConfig, url, columns=columns, aws=moto.access)
 
 
 class TestPostgres(DestinationConformance):

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arrowload.connectors.base import LedgerEntry, LedgerHead, Snapshot
+    from arrowload.connectors.files.storage import Draft
     from arrowload.connectors.sql_cursor import CursorWindow
     from arrowload.core.state_backend import Lease
     from arrowload.io.files import FileInfo
@@ -101,11 +102,11 @@ def parts_before_entry() -> None:
     """Parts get their final names before the log entry is linked."""
     real = DatasetLoadWriter._write_record
 
-    def write_record(writer: DatasetLoadWriter, entry: LedgerEntry, seen: pa.Table | None) -> Path:
-        temporary = real(writer, entry, seen)
+    def write_record(writer: DatasetLoadWriter, entry: LedgerEntry, seen: pa.Table | None) -> Draft:
+        draft = real(writer, entry, seen)
         for part in writer._parts:
-            (writer._folder / part.name).rename(writer._dataset.folder / part.name)
-        return temporary
+            writer._dataset.storage.move(f"{writer._folder}/{part.name}", part.name)
+        return draft
 
     DatasetLoadWriter._write_record = write_record  # type: ignore[method-assign]
 

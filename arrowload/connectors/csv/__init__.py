@@ -26,11 +26,11 @@ def create_csv_source(config: CsvSourceConfig, connection: None = None) -> CsvSo
 
 @register_destination("csv", config=CsvDestinationConfig)
 def create_csv_destination(config: CsvDestinationConfig, connection: None = None) -> FileDestination:  # noqa: ARG001
-    """A folder of CSV files with a log, which a load joins in one step."""
+    """A folder of CSV files with a log, here or in S3, which a load joins in one step."""
     from arrowload.connectors.csv.destination import CsvFormat
     from arrowload.connectors.files.destination import FileDestination
 
     def scratch(path: str) -> DestinationConfig:
         return replace(config, path=ResourcePath(path))
 
-    return FileDestination(config.path, CsvFormat(config.compression), config.target_file_size, scratch)
+    return FileDestination(config.path, CsvFormat(config.compression), config.target_file_size, scratch, config.aws)

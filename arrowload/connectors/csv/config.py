@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from arrowload.io.aws import AwsAccess
 from arrowload.models.destination_config import DestinationConfig
 from arrowload.models.source_config import SourceConfig
 from arrowload.models.units import ByteSize, ResourcePath, ResourcePaths
@@ -17,7 +18,8 @@ class CsvSourceConfig(SourceConfig, frozen=True, kw_only=True):
     """Keys of `source: {type: csv}`."""
 
     path: Annotated[
-        ResourcePaths, msgspec.Meta(description="A file, a folder, a glob (`data/**/*.csv`), or a list of these.")
+        ResourcePaths,
+        msgspec.Meta(description="A file, a folder, a glob (`data/**/*.csv`), or a list of these; s3:// too."),
     ]
     delimiter: Annotated[
         str,
@@ -53,13 +55,18 @@ class CsvSourceConfig(SourceConfig, frozen=True, kw_only=True):
     block_size: Annotated[
         ByteSize, msgspec.Meta(description="Bytes parsed at once; the longest row must be shorter.")
     ] = ByteSize.parse("1MiB")
+    aws: AwsAccess = AwsAccess()
 
 
 class CsvDestinationConfig(DestinationConfig, frozen=True, kw_only=True):
     """Keys of `destination: {type: csv}`."""
 
-    path: Annotated[ResourcePath, msgspec.Meta(description="The folder of the dataset; made when it is not there.")]
+    path: Annotated[
+        ResourcePath,
+        msgspec.Meta(description="The folder of the dataset, made when it is not there, or s3://bucket/prefix."),
+    ]
     compression: Annotated[Literal["none", "gzip", "zstd"], msgspec.Meta(description="Of each part.")] = "none"
     target_file_size: Annotated[
         ByteSize, msgspec.Meta(description="A part that has reached this size is closed and the next one begun.")
     ] = ByteSize.parse("512MiB")
+    aws: AwsAccess = AwsAccess()

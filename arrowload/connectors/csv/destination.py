@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.csv.source import CsvSource
     from arrowload.connectors.files.part import PartFile
+    from arrowload.io.aws import AwsAccess
 
 _ENDINGS: Final = {"none": ".csv", "gzip": ".csv.gz", "zstd": ".csv.zst"}
 _ROWS_AT_ONCE: Final = 8_192
@@ -65,14 +66,15 @@ class CsvFormat:
         """Start a part with a header."""
         return _CsvPart(pa.CompressedOutputStream(file, self._codec) if self._codec else None, file, schema)
 
-    def source(self, paths: Sequence[str], schema: pa.Schema) -> CsvSource:
+    def source(self, paths: Sequence[str], schema: pa.Schema, access: AwsAccess) -> CsvSource:
         """Reads parts, each column in the type that it was written in."""
         from arrowload.connectors.csv.config import CsvSourceConfig
         from arrowload.connectors.csv.source import CsvSource
 
         found = ResourcePaths(map(ResourcePath, paths))
         types = {field.name: type_name(field.type) for field in schema}
-        return CsvSource(CsvSourceConfig(type="csv", path=found, delimiter=",", header=True, columns=types))
+        config = CsvSourceConfig(type="csv", path=found, delimiter=",", header=True, columns=types, aws=access)
+        return CsvSource(config)
 
 
 def _stored_type(data_type: pa.DataType, field: pa.Field) -> pa.DataType:

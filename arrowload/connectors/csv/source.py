@@ -44,7 +44,7 @@ class CsvSource(FileSource):
     """CSV files, as a recipe describes them."""
 
     def __init__(self, config: CsvSourceConfig) -> None:
-        super().__init__(config.path, config.incremental, CsvReader(config))
+        super().__init__(config.path, config.incremental, CsvReader(config), config.aws)
 
 
 class CsvReader:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from arrowload.core.exceptions import DataError
 from arrowload.io.files import os_errors
+from arrowload.io.s3_files import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Utf8Stream(io.RawIOBase):
         self._quote = config.quote.encode() if config.quote else b'"'
         name = codecs.lookup(config.encoding).name
         self._decoder = None if name in ("utf-8", "utf-8-sig", "ascii") else codecs.getincrementaldecoder(name)()
-        self._packed: Any = pa.OSFile(file.path)
+        self._packed: Any = open_file(file, config.aws)
         codec = compression_of(file.path, config)
         self._stream: Any = self._packed if codec is None else pa.CompressedInputStream(self._packed, codec)
         self._read = 0

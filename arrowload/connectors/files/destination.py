@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -10,10 +10,13 @@ import pyarrow as pa
 from arrowload.connectors.base import LedgerEntry, LedgerHead, Load, StoredRows
 from arrowload.connectors.files.dataset import Dataset
 from arrowload.connectors.files.log import FenceRecord, locate
+from arrowload.connectors.files.storage import LocalStorage, open_storage
 from arrowload.connectors.files.writer import DatasetLoadWriter
 from arrowload.core.exceptions import RecipeError, TransientConnectorError
 from arrowload.core.schema import refuse_repeated_names, require_storable
-from arrowload.io.files import os_errors
+from arrowload.io.aws import AwsAccess
+from arrowload.io.files import ARROWLOAD_FOLDER, os_errors
+from arrowload.io.s3 import is_s3
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
 if TYPE_CHECKING:
@@ -27,16 +30,26 @@ _FINALIZE: Final = (
     "link _arrowload/log/<number>.json, unless that number is taken: the commit",
     "rename the parts from _arrowload/staging to the folder",
 )
+_FINALIZE_S3: Final = (
+    "put _arrowload/log/<number>.json, if there is none of that number: the commit",
+    "have the store copy the parts from _arrowload/staging to the prefix",
+)
+_SCRATCH: Final = f"{ARROWLOAD_FOLDER}/scratch"
 
 
 class FileDestination:
-    """A `TransactionalDestination` over a folder.
+    """A `TransactionalDestination` over a folder, or a prefix in S3.
 
     Args:
-        path: The dataset's folder; made when it is not there. Its log lies in it, so it may be moved.
+        path: The dataset's folder or `s3://bucket/prefix`; made when it is not there. Its log lies in it, so it may be
+            moved.
         part_format: What its parts are.
         target_bytes: A part that has reached this size is closed and the next one begun.
         scratch: The same keys of the recipe with another path; None when no recipe stands behind it.
+        access: Where S3 is and who asks.
+
+    Raises:
+        RecipeError: `path` is a URL of another kind.
     """
 
     def __init__(
@@ -45,14 +58,17 @@ class FileDestination:
         part_format: PartFormat,
         target_bytes: int,
         scratch: Callable[[str], DestinationConfig] | None,
+        access: AwsAccess = AwsAccess(),  # noqa: B008 - frozen
     ) -> None:
         self._scratch = scratch
         # The log lies in the folder and moves with it.
         self.target_name = "."
-        self._folder = Path(path)
         self._format = part_format
         self._target_bytes = target_bytes
-        self._dataset = Dataset(self._folder)
+        self._access = access
+        self._storage = open_storage(path, access)
+        self._folder = self._storage.location
+        self._dataset = Dataset(self._storage)
 
     def limit_memory(self, max_bytes: int) -> None:
         """Have the parts that are being written take at most about `max_bytes`."""
@@ -86,17 +102,19 @@ class FileDestination:
             exists=existing is not None,
             schema=stored,
             ddl=() if made else (f"make the folder {self._folder}",),
-            finalize=(*_FINALIZE, *(replaced if existing is not None else ())),
+            finalize=(
+                *(_FINALIZE_S3 if is_s3(self._folder) else _FINALIZE),
+                *(replaced if existing is not None else ()),
+            ),
         )
 
     def _require_folder(self) -> None:
-        if "://" in str(self._folder):
-            raise RecipeError(f"`{self._folder}` is not a local path", hint="write to a folder on this machine")
-        if self._folder.exists() and not self._folder.is_dir():
+        folder = self._storage.folder if isinstance(self._storage, LocalStorage) else None
+        if folder is not None and folder.exists() and not folder.is_dir():
             raise RecipeError(
-                f"`{self._folder}` is a file, and the destination is a folder of parts",
-                context={"path": str(self._folder)},
-                hint=f"write `path: {self._folder.with_suffix('')}`",
+                f"`{folder}` is a file, and the destination is a folder of parts",
+                context={"path": self._folder},
+                hint=f"write `path: {PurePath(self._folder).with_suffix('')}`",
             )
 
     def _fit(self, incoming: pa.Schema, existing: pa.Schema) -> pa.Schema:
@@ -112,7 +130,7 @@ class FileDestination:
         for field in incoming:
             if field.name in existing.names:
                 stored = existing.field(field.name).type
-                require_storable(field, stored, str(self._folder), hint="use `write_mode: replace`")
+                require_storable(field, stored, self._folder, hint="use `write_mode: replace`")
         kept = [incoming.field(n).with_type(existing.field(n).type) for n in existing.names if n in incoming.names]
         return pa.schema([*kept, *(incoming.field(name) for name in new)])
 
@@ -144,7 +162,12 @@ class FileDestination:
         )
 
     def find(self, pipeline_id: str, load_id: str) -> LedgerEntry | None:
-        """The entry of one load, as the log on the disk has it now."""
+        """The entry of one load, as the log has it now, and for good.
+
+        Raises:
+            OutcomeUnknownError: A store does not answer, and has not answered a commit of ours.
+        """
+        self._dataset.settle(pipeline_id)
         return self._dataset.log.refresh().find(pipeline_id, load_id)
 
     def entries(self, pipeline_id: str) -> list[LedgerEntry]:
@@ -194,10 +217,15 @@ class FileDestination:
         """
         files: dict[str, list[str]] = {}
         loads = {load.entry.load_id: load for _, load in self._dataset.log.refresh().live}
-        for file, load in self._dataset.log.live:
-            files.setdefault(load.entry.load_id, []).append(str(locate(self._folder, file, load)))
+        live = self._dataset.log.live
+        for (_, load), info in zip(live, locate(self._storage, live), strict=True):
+            files.setdefault(load.entry.load_id, []).append(info.path)
         return [
-            StoredRows((load.entry,), self._format.source(files[load_id], load.arrow_schema()), load.arrow_schema())
+            StoredRows(
+                (load.entry,),
+                self._format.source(files[load_id], load.arrow_schema(), self._access),
+                load.arrow_schema(),
+            )
             for load_id, load in loads.items()
         ]
 
@@ -206,13 +234,17 @@ class FileDestination:
         return self.stored(columns)
 
     def scratch(self, name: str, folder: str) -> DestinationConfig:
-        """See `ScratchDestination.scratch`: a folder of its own."""
+        """See `ScratchDestination.scratch`: a folder of its own; in S3 below the dataset, where no reader looks."""
         if self._scratch is None:
             raise RecipeError(f"`{self._folder}` was not made from a recipe")
-        return self._scratch(f"{folder}/{name}")
+        return self._scratch(f"{self._folder}/{_SCRATCH}/{name}" if is_s3(self._folder) else f"{folder}/{name}")
 
     def remove_scratch(self) -> None:
-        """The dataset goes with the folder that it is in."""
+        """A folder goes with the one that it is in; in S3 all objects are removed."""
+        if is_s3(self._folder) and f"/{_SCRATCH}/" in self._folder:
+            self._storage.end_unfinished("")
+            for name in self._storage.names(""):
+                self._storage.remove(name)
 
     def sweep(self, pipeline_id: str, epoch: int) -> None:
         """Finish what is committed, then drop what runs with older epochs left."""

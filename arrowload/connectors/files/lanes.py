@@ -6,16 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from arrowload.connectors.files.log import DataFile
-from arrowload.connectors.files.part import PartFile
 from arrowload.io.files import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
-    from arrowload.connectors.files.part import PartFormat, PartWriter
+    from arrowload.connectors.files.part import PartFile, PartFormat, PartWriter
 
 
 class PartLane:
@@ -24,7 +22,7 @@ class PartLane:
     Args:
         part_format: What the parts are.
         schema: Of the rows.
-        next_path: Gives the next part its name; called by several lanes at once.
+        next_file: Makes the file of the next part; called by several lanes at once.
         target_bytes: A part that has reached this size is closed and the next one begun.
 
     Attributes:
@@ -33,11 +31,11 @@ class PartLane:
     """
 
     def __init__(
-        self, part_format: PartFormat, schema: pa.Schema, next_path: Callable[[], Path], target_bytes: int
+        self, part_format: PartFormat, schema: pa.Schema, next_file: Callable[[], PartFile], target_bytes: int
     ) -> None:
         self._format = part_format
         self._schema = schema
-        self._next_path = next_path
+        self._next_file = next_file
         self._target_bytes = target_bytes
         self._open: tuple[PartFile, PartWriter] | None = None
         self.parts: list[DataFile] = []
@@ -48,7 +46,7 @@ class PartLane:
         self._opened()  # a load without rows has a part too
         for batch in batches:
             file, writer = self._opened()
-            with os_errors(file.path):
+            with os_errors(file.location):
                 writer.write(batch)
             file.rows += batch.num_rows
             if file.bytes >= self._target_bytes:
@@ -59,11 +57,11 @@ class PartLane:
         if self._open is None:
             return
         file, writer = self._open
-        with os_errors(file.path):
+        with os_errors(file.location):
             writer.close()
             file.close()
         self._open = None
-        self.parts.append(DataFile(name=file.path.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256()))
+        self.parts.append(DataFile(name=file.name, rows=file.rows, bytes=file.bytes, sha256=file.sha256()))
 
     def abandon(self) -> None:
         """Give back the part that is open, without ending it."""
@@ -73,11 +71,9 @@ class PartLane:
 
     def _opened(self) -> tuple[PartFile, PartWriter]:
         if self._open is None:
-            path = self._next_path()
-            with os_errors(path):
-                file = PartFile(path)
+            file = self._next_file()
             try:
-                with os_errors(path):
+                with os_errors(file.location):
                     self._open = file, self._format.open(file, self._schema)
             except BaseException:
                 file.abandon()

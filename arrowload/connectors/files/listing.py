@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from arrowload.connectors.files.log import DatasetLog, locate
+from arrowload.connectors.files.storage import open_storage
 from arrowload.core.exceptions import DataError, RecipeError, StateError, TransientConnectorError
 from arrowload.core.state import State
+from arrowload.io.aws import AwsAccess
 from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
+from arrowload.io.s3 import SCHEME, is_s3
+from arrowload.io.s3_files import expand_s3
 from arrowload.models.source_config import CursorIncremental, IncrementalConfig
 from arrowload.planning.capabilities import Window
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 WATERMARK: Final = "modified"
 _SECOND: Final = 1_000_000_000
 _REMEMBERED: Final = 1000  # files; their names, times and sizes travel with the state and with each ledger entry
+_NO_ACCESS: Final = AwsAccess()
 _NAMED: Final = 20  # files that a plan lists by name
 
 
@@ -35,38 +41,67 @@ class FileWindow(msgspec.Struct, frozen=True, kw_only=True):
     state: State
 
 
-def list_files(paths: Sequence[str], suffixes: Sequence[str]) -> list[FileInfo]:
+def list_files(paths: Sequence[str], suffixes: Sequence[str], access: AwsAccess = _NO_ACCESS) -> list[FileInfo]:
     """Every file that `paths` name, sorted; of a folder that is a dataset, the parts that its log says are live.
 
     Raises:
         NoFilesError: One of the paths names none.
-        RecipeError: One of them is a URL.
+        RecipeError: One of them is a URL of another kind than `s3://`, or some are in S3 and others are not.
     """
     root = common_root(paths)
-    found = [file for path in paths for file in (_live_parts(path) or expand(path, suffixes))]
+    if is_s3(paths[0]):
+        objects = [file for path in paths for file in (_live_parts(path, access) or expand_s3(path, suffixes, access))]
+        unique = {file.path: file for file in objects}.values()
+        return [replace(file, key=file.path[len(root) :].lstrip("/")) for file in unique]
+    found = [
+        file for path in paths for file in ([part.path for part in _live_parts(path, access)] or expand(path, suffixes))
+    ]
     return describe((os.path.abspath(path) for path in found), root)  # noqa: PTH100
 
 
 def common_root(paths: Sequence[str]) -> str:
-    """The folder that all of `paths` lie in; files are remembered by their names from there."""
-    return os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
+    """The folder that all of `paths` lie in; files are remembered by their names from there.
+
+    Raises:
+        RecipeError: Some are in S3 and others are not, or they are in several buckets.
+    """
+    in_s3 = [is_s3(path) for path in paths]
+    if not any(in_s3):
+        return os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
+    heads = [re.split(r"[*?\[]", path, maxsplit=1)[0] for path in paths]
+    folders = [
+        head.rpartition("/")[0] if head != path else path.rstrip("/") for head, path in zip(heads, paths, strict=True)
+    ]
+    if not all(in_s3) or len({folder.split("/")[2] for folder in folders}) > 1:
+        raise RecipeError(
+            "files of one source are in one bucket, or all on this machine",
+            context={"paths": list(paths)},
+            hint="load them with several recipes",
+        )
+    return f"{SCHEME}{os.path.commonpath([folder.removeprefix(SCHEME) for folder in folders])}"
 
 
-def dataset_log(path: str) -> DatasetLog | None:
+def dataset_log(path: str, access: AwsAccess = _NO_ACCESS) -> DatasetLog | None:
     """The log of `path`, read, if it is a dataset that something was loaded into."""
-    if not (Path(path) / ARROWLOAD_FOLDER / "log").is_dir():
+    return log if (log := _log(path, access)) is not None and log.loads else None
+
+
+def _log(path: str, access: AwsAccess) -> DatasetLog | None:
+    if is_s3(path):
+        return DatasetLog(open_storage(path, access)).refresh() if not re.search(r"[*?\[]", path) else None
+    if "://" in path or not os.path.isdir(os.path.join(path, ARROWLOAD_FOLDER, "log")):  # noqa: PTH112, PTH118
         return None
-    log = DatasetLog(Path(path)).refresh()
-    return log if log.loads else None
+    return DatasetLog(open_storage(path, access)).refresh()
 
 
-def _live_parts(path: str) -> list[str]:
-    log = dataset_log(path)
+def _live_parts(path: str, access: AwsAccess) -> list[FileInfo]:
+    log = dataset_log(path, access)
     if log is None:
         return []
+    storage = open_storage(path, access)
     while True:
         try:
-            return [str(locate(Path(path), file, load)) for file, load in log.live]
+            return locate(storage, log.live)
         except DataError:
             # A load that replaced them may have come in between, and swept them away.
             known = log.number

@@ -1,6 +1,7 @@
 """The log of a dataset: numbered files in `_arrowload/log`, each written once, each one commit.
 
-An entry gets its number by `link()`, which fails when the number is taken. So of two runs that both read the log up to
+An entry gets its number by `link()`, which fails when the number is taken; in S3 by a PUT that is told to fail when
+there is such an object (`If-None-Match: *`). So of two runs that both read the log up to
 number n, one writes n+1 and the other learns of it; a run that was paused while a successor installed its fence learns
 of that too, as the fence is an entry like any other.
 """
@@ -14,12 +15,15 @@ import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
-from arrowload.core.exceptions import DataError, StateError
+from arrowload.connectors.files.storage import LOG, STAGING, entry_name
+from arrowload.core.exceptions import DataError, OutcomeUnknownError, StateError
 from arrowload.core.json_errors import UNREADABLE_JSON
-from arrowload.io.files import ARROWLOAD_FOLDER, link_new, os_errors, sync_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from arrowload.connectors.files.storage import Draft, Storage
+    from arrowload.io.files import FileInfo
 
 # Entries come from a disk that others may write to: what they name lies in the dataset's own folders.
 Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[^/\0]*\Z")]
@@ -35,13 +39,18 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FenceRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="fence"):
-    """From here on no run of `pipeline_id` with an epoch below `epoch` commits."""
+    """From here on no run of `pipeline_id` with an epoch below `epoch` commits.
+
+    Attributes:
+        attempt: Makes the entry differ from any that another run writes.
+    """
 
     pipeline_id: str
     recipe: str
     target: str
     epoch: int
     owner: str
+    attempt: str = ""
 
 
 class LoadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="load"):
@@ -87,10 +96,12 @@ class DatasetLog:
         loads: Every committed load, oldest first.
         live: The committed parts that readers are to see, oldest first, with the load that brought each.
         dead: Names of parts that a later replace took the place of.
+        unsettled: The number of an entry of ours of which nobody could say whether it was written; it may yet appear.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / ARROWLOAD_FOLDER / "log"
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.unsettled: int | None = None
         self.number = 0
         self.loads: list[LoadRecord] = []
         self.live: list[tuple[DataFile, LoadRecord]] = []
@@ -103,22 +114,29 @@ class DatasetLog:
         Raises:
             StateError: An entry cannot be read.
         """
-        while (record := self._read(self.number + 1)) is not None:
-            self._apply(record)
+        for data in self._storage.entries(self.number):
+            self._apply(self._decode(self.number + 1, data))
             self.number += 1
         return self
 
-    def append(self, temporary: Path) -> bool:
-        """Link `temporary`, a synced file with one record, in as the next entry; the entry itself is read by `refresh`.
+    def append(self, draft: Draft) -> bool:
+        """Make `draft` the next entry; the entry itself is read by `refresh`.
 
         Returns:
             False when another run wrote the next entry; nothing happened.
+
+        Raises:
+            OutcomeUnknownError: It may be there, now or later.
         """
-        return link_new(temporary, self._path(self.number + 1))
+        try:
+            return draft.commit(self.number + 1)
+        except OutcomeUnknownError:
+            self.unsettled = self.number + 1
+            raise
 
     def sync(self) -> None:
         """Return when the names of all entries are on the disk."""
-        sync_folder(self.folder)
+        self._storage.sync(LOG)
 
     def fence(self, pipeline_id: str) -> FenceRecord | None:
         """The last fence of a pipeline."""
@@ -170,25 +188,17 @@ class DatasetLog:
                 fields.setdefault(field.name, field)
         return pa.schema(fields.values()) if live else None
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:020}.json"
-
-    def _read(self, number: int) -> Record | None:
-        path = self._path(number)
-        with os_errors(path):
-            try:
-                data = path.read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+    def _decode(self, number: int, data: bytes) -> Record:
         try:
             record = _decoder.decode(data)
             if isinstance(record, LoadRecord):
                 # Names are decoded only when they are asked for.
                 list(record.arrow_schema().names)
         except (*UNREADABLE_JSON, ValueError, OSError, pa.ArrowException) as exc:
+            path = self._storage.where(entry_name(number))
             raise StateError(
                 f"`{path}` is not an entry of a log",
-                context={"path": str(path)},
+                context={"path": path},
                 hint="restore the folder from a copy, or load into a new one",
             ) from exc
         return record
@@ -205,21 +215,30 @@ class DatasetLog:
         self.live.extend((file, record) for file in record.files)
 
 
-def locate(folder: Path, file: DataFile, load: LoadRecord) -> Path:
-    """Where a committed part is now: under its final name or, when its run died early, still in staging.
+def locate(storage: Storage, live: Sequence[tuple[DataFile, LoadRecord]]) -> list[FileInfo]:
+    """Where committed parts are now: under their final names or, when their run died early, still in staging.
 
     Raises:
-        DataError: It is in neither place, or has another size.
+        DataError: One is in neither place, or has another size.
     """
-    final = folder / file.name
-    staged = folder / ARROWLOAD_FOLDER / "staging" / load.staging / file.name
-    for path in (final, staged, final):  # once more, as it may have been moved in between
-        if path.is_file():
-            if path.stat().st_size != file.bytes:
-                break
-            return path
-    raise DataError(
-        f"`{final}` is not as it was committed: {file.bytes} bytes of {file.rows} rows",
-        context={"path": str(final), "load_id": load.entry.load_id},
-        hint="restore the file, or load the dataset again with --full-refresh",
-    )
+    found = storage.find([file.name for file, _ in live])
+    missing = {file.name: staged(load, file.name) for file, load in live if file.name not in found}
+    in_staging = storage.find(list(missing.values())) if missing else {}
+    moved = [name for name, place in missing.items() if place not in in_staging]  # in between
+    found |= {name: in_staging[place] for name, place in missing.items() if place in in_staging}
+    found |= storage.find(moved) if moved else {}
+    for file, load in live:
+        info = found.get(file.name)
+        if info is None or info.size != file.bytes:
+            path = storage.where(file.name)
+            raise DataError(
+                f"`{path}` is not as it was committed: {file.bytes} bytes of {file.rows} rows",
+                context={"path": path, "load_id": load.entry.load_id},
+                hint="restore the file, or load the dataset again with --full-refresh",
+            )
+    return [found[file.name] for file, _ in live]
+
+
+def staged(load: LoadRecord, name: str) -> str:
+    """Where a part of `load` is until it has its final name."""
+    return f"{STAGING}/{load.staging}/{name}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
     from arrowload.connectors.base import SnapshotSource
+    from arrowload.io.aws import AwsAccess
 
 
 class PartWriter(Protocol):
@@ -57,25 +58,29 @@ class PartFormat(Protocol):
     def open(self, file: PartFile, schema: pa.Schema) -> PartWriter:
         """Start a part."""
 
-    def source(self, paths: Sequence[str], schema: pa.Schema) -> SnapshotSource:
-        """Reads parts of `schema`."""
+    def source(self, paths: Sequence[str], schema: pa.Schema, access: AwsAccess) -> SnapshotSource:
+        """Reads parts of `schema`; `access` is for those in S3."""
 
 
 class PartFile(io.RawIOBase):
-    """A new file that is hashed while it is written, and is on the disk when it is closed.
+    """A new file that is hashed while it is written, and lasts when it is closed.
+
+    Args:
+        name: Its last name, which it keeps wherever it is moved.
+        location: Where it is, for people.
 
     Attributes:
         rows: Rows written to it, as counted by who writes them.
         bytes: Bytes written so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, name: str, location: str) -> None:
         super().__init__()
-        self.path = path
+        self.name = name
+        self.location = location
         self.rows = 0
         self.bytes = 0
         self._hash = hashlib.sha256()
-        self._file = path.open("xb", buffering=0)
 
     def writable(self) -> bool:
         """It is."""
@@ -87,29 +92,57 @@ class PartFile(io.RawIOBase):
 
     def write(self, data: Buffer, /) -> int:
         """Write all of `data`, whatever the system takes at once."""
-        if self._file.closed:  # given up; a writer that is collected later may still want to end its file
-            return memoryview(data).nbytes
         rest = memoryview(data).cast("B")
-        self._hash.update(rest)
-        while rest.nbytes:
-            written = self._file.write(rest)
-            self.bytes += written
-            rest = rest[written:]
-        return memoryview(data).nbytes
+        # One that was given up: a writer that is collected later may still want to end its file.
+        if self._send(rest):
+            self._hash.update(rest)
+            self.bytes += rest.nbytes
+        return rest.nbytes
 
     def sha256(self) -> str:
         """Hexadecimal digest of what was written."""
         return self._hash.hexdigest()
 
+    def close(self) -> None:
+        """Return when the bytes last; the name in its folder is synced by who made the folder."""
+        if not self.closed:
+            self._finish()
+        super().close()
+
     def abandon(self) -> None:
         """Give the file back without making it last."""
-        self._file.close()
+        raise NotImplementedError
 
-    def close(self) -> None:
-        """Return when the bytes are on the disk; the name in its folder is synced by who made the folder."""
+    def _send(self, rest: memoryview) -> bool:
+        """Write all of `rest`; False when the file was given back."""
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Make the bytes last and give the file back, unless that was done."""
+        raise NotImplementedError
+
+
+class LocalPart(PartFile):
+    """A part on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.name, str(path))
+        self._file = path.open("xb", buffering=0)
+
+    def _send(self, rest: memoryview) -> bool:
+        if self._file.closed:
+            return False
+        while rest.nbytes:
+            rest = rest[self._file.write(rest) :]
+        return True
+
+    def _finish(self) -> None:
         if not self._file.closed:
             try:
                 os.fsync(self._file.fileno())
             finally:
                 self._file.close()
-        super().close()
+
+    def abandon(self) -> None:
+        """See `PartFile.abandon`."""
+        self._file.close()

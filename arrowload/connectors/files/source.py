@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import pyarrow as pa
 
 from arrowload.connectors.files.listing import choose_files, common_root, list_files, refuse_cursor
+from arrowload.io.aws import AwsAccess
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
 if TYPE_CHECKING:
@@ -64,20 +65,28 @@ class SiftingReader(FileReader, Protocol):
 
 
 class FileSource:
-    """A `SnapshotSource` over local files.
+    """A `SnapshotSource` over files, local ones or in S3.
 
     Args:
         paths: Files, folders and globs.
         incremental: None reads all files; `modified` those that are new or changed.
         reader: Of the format.
+        access: Where S3 is and who asks.
 
     Raises:
         RecipeError: The recipe asks for a cursor.
     """
 
-    def __init__(self, paths: Sequence[str], incremental: IncrementalConfig | None, reader: FileReader) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        incremental: IncrementalConfig | None,
+        reader: FileReader,
+        access: AwsAccess = AwsAccess(),  # noqa: B008 - frozen
+    ) -> None:
         refuse_cursor(incremental, reader.name)
         self._paths = paths
+        self._access = access
         self._incremental = incremental
         self._reader = reader
         self._schema: pa.Schema | None = None
@@ -111,7 +120,7 @@ class FileSource:
         yield FileSnapshot(self._reader, schema, chosen.files, chosen.window, chosen.state)
 
     def _list(self) -> list[FileInfo]:
-        return list_files(self._paths, self._reader.suffixes)
+        return list_files(self._paths, self._reader.suffixes, self._access)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -1,4 +1,4 @@
-"""Stages the parts of one load where no reader looks, and commits them with one link."""
+"""Stages the parts of one load where no reader looks, and commits them with one entry of the log."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from arrowload.connectors.base import Load, Sealed
-from arrowload.connectors.files.dataset import remove, staging_name
+from arrowload.connectors.files.dataset import staging_name
 from arrowload.connectors.files.lanes import PartLane, PartLanes, chunks
 from arrowload.connectors.files.log import DataFile, LoadRecord, encode_schema
+from arrowload.connectors.files.storage import STAGING
 from arrowload.core.exceptions import ConnectorError, OutcomeUnknownError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
-from arrowload.io.files import make_folder, os_errors, sync_folder, write_file
+from arrowload.io.files import os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from arrowload.connectors.base import LedgerEntry
     from arrowload.connectors.files.dataset import Dataset
-    from arrowload.connectors.files.part import PartFormat
+    from arrowload.connectors.files.part import PartFile, PartFormat
+    from arrowload.connectors.files.storage import Draft
 
 
 class DatasetLoadWriter:
@@ -42,15 +43,15 @@ class DatasetLoadWriter:
         self._load = load
         self._target_bytes = target_bytes
         self._name = staging_name(load.pipeline_id, load.epoch, load.load_id)
-        self._folder = dataset.staging / self._name
+        self._folder = f"{STAGING}/{self._name}"
         self._parts: list[DataFile] = []
         self._numbers = itertools.count()
         self._existing = dataset.log.schema()
         self._committing = False
         self._rejected: pa.Table | None = None
         self._settled: Sequence[str] = ()
-        with os_errors(self._folder):
-            make_folder(self._folder)
+        with os_errors(dataset.location):
+            dataset.storage.make_folder(self._folder)
 
     def stage(self, stream: pa.RecordBatchReader) -> None:
         """Write `stream` into parts.
@@ -72,10 +73,12 @@ class DatasetLoadWriter:
             raise
 
     def _lane(self) -> PartLane:
-        return PartLane(self._format, self._load.schema, self._next_path, self._target_bytes)
+        return PartLane(self._format, self._load.schema, self._next_file, self._target_bytes)
 
-    def _next_path(self) -> Path:
-        return self._folder / f"{self._load.load_id}-{next(self._numbers):04}{self._format.suffix}"
+    def _next_file(self) -> PartFile:
+        name = f"{self._folder}/{self._load.load_id}-{next(self._numbers):04}{self._format.suffix}"
+        with os_errors(self._dataset.storage.where(name)):
+            return self._dataset.storage.new_part(name)
 
     def seal(self) -> Sealed:
         """Count what is staged, and return when it is on the disk.
@@ -85,8 +88,8 @@ class DatasetLoadWriter:
         """
         if not self._parts and (self._load.write_mode == "replace" or self._existing is None):
             self._stage([[]])
-        with os_errors(self._folder):
-            sync_folder(self._folder)
+        with os_errors(self._dataset.location):
+            self._dataset.storage.sync(self._folder)
         rows = sum(part.rows for part in self._parts)
         replaced = self._dataset.log.live if self._load.write_mode == "replace" else ()
         return Sealed(
@@ -110,22 +113,22 @@ class DatasetLoadWriter:
             TransientConnectorError: The disk failed, or another recipe changed the columns; nothing was applied.
             OutcomeUnknownError: The commit may be there, and its parts may not be at their final names yet.
         """
-        with os_errors(self._dataset.folder):
+        with os_errors(self._dataset.location):
             # A successor drops what this run staged: better to learn of the successor than of a file that is gone.
             self._check(entry)
             failpoint("finalize.applied")
-            temporary = self._write_record(entry, seen)
+            draft = self._write_record(entry, seen)
             failpoint("finalize.ledger")
             self._check(entry)
             failpoint("finalize.fenced")
-        while self._dataset.log.find(entry.pipeline_id, entry.load_id) is None and not self._link(temporary):
+        while self._dataset.log.find(entry.pipeline_id, entry.load_id) is None and not self._link(draft):
             self._check(entry)
         self._finish(entry)
 
-    def _link(self, temporary: Path) -> bool:
+    def _link(self, draft: Draft) -> bool:
         self._committing = True
-        with os_errors(temporary):
-            self._committing = self._dataset.log.append(temporary)
+        with os_errors(self._dataset.location):
+            self._committing = self._dataset.log.append(draft)
         return self._committing
 
     def _finish(self, entry: LedgerEntry) -> None:
@@ -133,15 +136,15 @@ class DatasetLoadWriter:
             self._dataset.log.sync()
             failpoint("finalize.published")
             self._dataset.roll_forward()
-            remove(self._folder)
+            self._dataset.storage.remove(self._folder)
         except (OSError, ConnectorError) as exc:
             raise OutcomeUnknownError(
-                f"load `{entry.load_id}` was committed to `{self._dataset.folder}`, but what follows failed: {exc}",
+                f"load `{entry.load_id}` was committed to `{self._dataset.location}`, but what follows failed: {exc}",
                 context={"load_id": entry.load_id},
                 hint="run again; the parts are brought to their final names then",
             ) from exc
 
-    def _write_record(self, entry: LedgerEntry, seen: pa.Table | None) -> Path:
+    def _write_record(self, entry: LedgerEntry, seen: pa.Table | None) -> Draft:
         seen_name = f"{self._name}.arrow" if seen is not None else None
         if seen_name is not None:
             self._dataset.write_seen(seen_name, seen)
@@ -157,9 +160,7 @@ class DatasetLoadWriter:
             rejected=rejected_name,
             settled=tuple(self._settled),
         )
-        temporary = self._folder / "entry.json"
-        write_file(temporary, msgspec.json.encode(record))
-        return temporary
+        return self._dataset.storage.draft(f"{self._name}/entry.json", msgspec.json.encode(record))
 
     def _check(self, entry: LedgerEntry) -> None:
         self._dataset.check_fence(entry.pipeline_id, entry.epoch)
@@ -167,7 +168,7 @@ class DatasetLoadWriter:
         # Another recipe may have loaded into the dataset since its columns were looked at.
         if self._load.write_mode == "append" and found is not None and found != self._existing:
             raise TransientConnectorError(
-                f"another recipe changed the columns of `{self._dataset.folder}` during this load",
+                f"another recipe changed the columns of `{self._dataset.location}` during this load",
                 context={"before": str(self._existing), "now": str(found)},
                 hint="run again",
             )
@@ -175,4 +176,4 @@ class DatasetLoadWriter:
     def abort(self) -> None:
         """Drop what was staged; does nothing once the commit has been tried."""
         if not self._committing:
-            remove(self._folder)
+            self._dataset.storage.remove(self._folder)

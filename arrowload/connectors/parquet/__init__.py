@@ -26,11 +26,11 @@ def create_parquet_source(config: ParquetSourceConfig, connection: None = None) 
 
 @register_destination("parquet", config=ParquetDestinationConfig)
 def create_parquet_destination(config: ParquetDestinationConfig, connection: None = None) -> FileDestination:  # noqa: ARG001
-    """A folder of Parquet files with a log, which a load joins in one step."""
+    """A folder of Parquet files with a log, here or in S3, which a load joins in one step."""
     from arrowload.connectors.files.destination import FileDestination
     from arrowload.connectors.parquet.destination import ParquetFormat
 
     def scratch(path: str) -> DestinationConfig:
         return replace(config, path=ResourcePath(path))
 
-    return FileDestination(config.path, ParquetFormat(config.compression), config.target_file_size, scratch)
+    return FileDestination(config.path, ParquetFormat(config.compression), config.target_file_size, scratch, config.aws)

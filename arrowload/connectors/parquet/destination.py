@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.files.part import PartFile
     from arrowload.connectors.parquet.source import ParquetSource
+    from arrowload.io.aws import AwsAccess
 
 # Smaller ones cost readers and the encoder more; larger ones, two lanes times over, are what memory goes into.
 _GROUP_BYTES: Final = 16 * 1024**2
@@ -61,13 +62,14 @@ class ParquetFormat:
         """Start a part."""
         return _ParquetPart(file, schema, self._compression, self.chunk_bytes)
 
-    def source(self, paths: Sequence[str], schema: pa.Schema) -> ParquetSource:
+    def source(self, paths: Sequence[str], schema: pa.Schema, access: AwsAccess) -> ParquetSource:
         """Reads parts."""
         from arrowload.connectors.parquet.config import ParquetSourceConfig
         from arrowload.connectors.parquet.source import ParquetSource
 
         found = ResourcePaths(map(ResourcePath, paths))
-        return ParquetSource(ParquetSourceConfig(type="parquet", path=found, columns=tuple(schema.names)))
+        columns = tuple(schema.names)
+        return ParquetSource(ParquetSourceConfig(type="parquet", path=found, columns=columns, aws=access))
 
 
 def _stored_field(field: pa.Field) -> pa.Field:

@@ -14,12 +14,14 @@ from arrowload.connectors.files.source import FileSource
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.names import require_columns
 from arrowload.io.files import FileInfo, os_errors
+from arrowload.io.s3_files import open_file
 from arrowload.planning.capabilities import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from arrowload.connectors.parquet.config import ParquetSourceConfig
+    from arrowload.io.aws import AwsAccess
 
 _READ_BUFFER: Final = 1024**2
 
@@ -28,7 +30,7 @@ class ParquetSource(FileSource):
     """Parquet files, as a recipe describes them."""
 
     def __init__(self, config: ParquetSourceConfig) -> None:
-        super().__init__(config.path, config.incremental, ParquetReader(config))
+        super().__init__(config.path, config.incremental, ParquetReader(config), config.aws)
 
 
 class FileSlice(msgspec.Struct, frozen=True):
@@ -56,16 +58,16 @@ class ParquetReader:
             DataError: A file is no Parquet, or the files do not agree.
             RecipeError: The recipe names a column that is not there.
         """
-        logs = [dataset_log(path) for path in self._config.path]
+        logs = [dataset_log(path, self._config.aws) for path in self._config.path]
         written = logs[0].schema() if len(logs) == 1 and logs[0] is not None else None
-        schema = written or _common_schema(files)
+        schema = written or _common_schema(files, self._config.aws)
         return _project(schema, self._config.columns, self._config.exclude)
 
     def splits(self, files: Sequence[FileInfo], n: int) -> list[Split]:
         """Runs of row groups of about equal size, in the order of the files."""
         groups: list[tuple[FileInfo, int, int]] = []
         for file in files:
-            with open_parquet(file) as parquet:
+            with open_parquet(file, self._config.aws) as parquet:
                 meta = parquet.metadata
                 groups += [(file, i, meta.row_group(i).total_byte_size) for i in range(meta.num_row_groups)]
         return [
@@ -81,11 +83,11 @@ class ParquetReader:
             TransientConnectorError: A file changed since it was listed.
         """
         for piece in msgspec.convert(split.spec["slices"], list[FileSlice]):
-            yield from _read_slice(piece, schema, batch_size)
+            yield from _read_slice(piece, schema, batch_size, self._config.aws)
 
 
-def _read_slice(piece: FileSlice, schema: pa.Schema, batch_size: int) -> Iterator[pa.RecordBatch]:
-    with pinned(piece.file), open_parquet(piece.file) as parquet:
+def _read_slice(piece: FileSlice, schema: pa.Schema, batch_size: int, access: AwsAccess) -> Iterator[pa.RecordBatch]:
+    with pinned(piece.file), open_parquet(piece.file, access) as parquet:
         found = parquet.schema_arrow
         for field in schema:
             if field.name in found.names and found.field(field.name).type != field.type:
@@ -110,7 +112,7 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 @contextlib.contextmanager
-def open_parquet(file: FileInfo) -> Iterator[Any]:
+def open_parquet(file: FileInfo, access: AwsAccess) -> Iterator[Any]:
     """Open a file and read its footer.
 
     Raises:
@@ -118,7 +120,7 @@ def open_parquet(file: FileInfo) -> Iterator[Any]:
         TransientConnectorError: The file system failed.
     """
     with os_errors(file.path):
-        handle = pa.OSFile(file.path)
+        handle = open_file(file, access)
     with handle:
         try:
             with pq.ParquetFile(
@@ -146,11 +148,11 @@ def _slices(groups: Sequence[tuple[FileInfo, int, int]]) -> list[FileSlice]:
     return slices
 
 
-def _common_schema(files: Sequence[FileInfo]) -> pa.Schema:
+def _common_schema(files: Sequence[FileInfo], access: AwsAccess) -> pa.Schema:
     """The schema of the first file; the others have the same columns and types, in any order."""
     common: dict[str, pa.Field] = {}
     for file in files:
-        with open_parquet(file) as parquet:
+        with open_parquet(file, access) as parquet:
             found = {field.name: field.remove_metadata() for field in parquet.schema_arrow}
             if len(found) < len(parquet.schema_arrow):
                 raise DataError(f"`{file.path}` has two columns of one name", context={"path": file.path})

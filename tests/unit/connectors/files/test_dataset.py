@@ -412,7 +412,7 @@ def test_a_damaged_entry_of_the_log_stops_everything(dataset, old, new):
 
 def test_no_permission_is_an_error_of_credentials(dataset, monkeypatch):
     """What the operating system forbids is not worth trying again."""
-    from arrowload.connectors.files import dataset as module
+    from arrowload.connectors.files import storage as module
 
     def forbid(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))

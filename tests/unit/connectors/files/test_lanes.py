@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from arrowload.connectors.files.lanes import PartLane, PartLanes, chunks
+from arrowload.connectors.files.part import LocalPart
 from arrowload.connectors.parquet.destination import ParquetFormat
 from arrowload.core.exceptions import TransientConnectorError
 
@@ -50,10 +51,10 @@ class Gated(ParquetFormat):
 def lanes_of(folder, part_format, n, target_bytes=2**30):
     numbers = itertools.count()
 
-    def next_path():
-        return folder / f"{next(numbers)}.parquet"
+    def next_file():
+        return LocalPart(folder / f"{next(numbers)}.parquet")
 
-    return PartLanes([PartLane(part_format, SCHEMA, next_path, target_bytes) for _ in range(n)])
+    return PartLanes([PartLane(part_format, SCHEMA, next_file, target_bytes) for _ in range(n)])
 
 
 def read(folder, parts):

@@ -205,9 +205,9 @@ def test_no_file(folder, pattern):
 
 
 def test_a_url_is_refused():
-    """What is not on this machine is not read, and not silently taken for a folder named `s3:`."""
+    """What is not on this machine is not read, and not silently taken for a folder named `gs:`."""
     with pytest.raises(RecipeError, match="not a local path"):
-        list_files(["s3://bucket/a.csv"], [".csv"])
+        list_files(["gs://bucket/a.csv"], [".csv"])
 
 
 def test_a_cursor_is_refused(tmp_path):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arrowload.connectors.files.part import PartFile
+from arrowload.connectors.files.part import LocalPart
 from arrowload.connectors.parquet.destination import ParquetFormat
 from arrowload.connectors.parquet.dictionaries import PAGE_BYTES, dictionary_columns
 
@@ -63,7 +63,7 @@ def test_the_leaves_of_nested_columns_keep_theirs(tmp_path: Path) -> None:
         }
     )
     form, path = ParquetFormat(), tmp_path / "part.parquet"
-    file = PartFile(path)
+    file = LocalPart(path)
     part = form.open(file, table.schema)
     for batch in table.to_batches(max_chunksize=10_000):
         part.write(batch)

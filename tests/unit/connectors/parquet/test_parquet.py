@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from arrowload.connectors.files.part import PartFile
+from arrowload.connectors.files.part import LocalPart
 from arrowload.connectors.parquet import ParquetSourceConfig
 from arrowload.connectors.parquet.destination import ParquetFormat
 from arrowload.connectors.parquet.source import ParquetSource
@@ -120,7 +120,7 @@ def test_a_file_cut_anywhere(tmp_path):
 @pytest.mark.fault(59)
 def test_a_damaged_page(tmp_path):
     """Bytes that changed inside a part of ours are found by the checksum of the page."""
-    file = PartFile(tmp_path / "0.parquet")
+    file = LocalPart(tmp_path / "0.parquet")
     writer = ParquetFormat("none").open(file, TABLE.schema)
     writer.write(TABLE.to_batches()[0])
     writer.close()
@@ -167,7 +167,7 @@ def test_a_dataset_whose_columns_grew(tmp_path):
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "lz4", "none"])
 def test_parts(tmp_path, compression):
     """Every codec gives back the table, as does a reader that knows nothing of us."""
-    file = PartFile(tmp_path / "p.parquet")
+    file = LocalPart(tmp_path / "p.parquet")
     writer = ParquetFormat(compression).open(file, TABLE.schema)
     for batch in TABLE.to_batches(max_chunksize=300):
         writer.write(batch)
@@ -183,7 +183,7 @@ def test_row_groups_are_bounded(tmp_path, monkeypatch):
 
     monkeypatch.setattr(destination, "_GROUP_BYTES", 4096)
     table = pa.table({"a": range(10_000)})
-    file = PartFile(tmp_path / "p.parquet")
+    file = LocalPart(tmp_path / "p.parquet")
     writer = ParquetFormat().open(file, table.schema)
     for batch in (*table.to_batches(), *table.to_batches(max_chunksize=100)):
         writer.write(batch)
