@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import arrowload
@@ -16,17 +18,24 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase
 
 # Asked only when a commit got no answer: see test_lost_answer.
 READ_BACK_SITES = {"read_back.before", "read_back.after"}
 FILE_SITES = {"finalize.published", "finalize.renamed"}
 COMMON_SITES = sorted(SITES - READ_BACK_SITES - FILE_SITES)
-SITES_OF = {"duckdb": COMMON_SITES, "postgres": COMMON_SITES, "parquet": [*COMMON_SITES, *sorted(FILE_SITES)]}
+SITES_OF = {
+    "duckdb": COMMON_SITES,
+    "postgres": COMMON_SITES,
+    "parquet": [*COMMON_SITES, *sorted(FILE_SITES)],
+    "parquet in S3": [*COMMON_SITES, *sorted(FILE_SITES)],
+}
 MODES_OF = {
     "duckdb": ["append", "replace", "merge"],
     "postgres": ["append", "replace", "merge"],
     "parquet": ["append", "replace"],
+    "parquet in S3": ["append", "replace"],
 }
 TARGETS = list(MODES_OF)
 CASES = [(target, mode) for target in TARGETS for mode in MODES_OF[target]]
@@ -87,6 +96,30 @@ class ParquetTarget:
             return arrow_rows(connection.read_parquet(files).to_arrow_table())
 
 
+class BucketTarget:
+    """Parquet under a prefix in S3, read by who lists the prefix and knows nothing of the log."""
+
+    def __init__(self, moto: MotoServer) -> None:
+        self.moto = moto
+        self.bucket = moto.make_bucket()
+
+    def config(self, mode: str) -> dict[str, Any]:
+        return {"type": "parquet", "path": f"s3://{self.bucket}/target", "aws": self.moto.keys, **modes(mode)}
+
+    def keys(self) -> list[str]:
+        listed = self.moto.client("s3").list_objects_v2(Bucket=self.bucket, Prefix="target/")
+        return [item["Key"] for item in listed.get("Contents", ())]
+
+    def rows(self) -> Rows:
+        client = self.moto.client("s3")
+        parts = [key for key in self.keys() if "/_arrowload/" not in key]
+        tables = [
+            pq.read_table(pa.BufferReader(client.get_object(Bucket=self.bucket, Key=key)["Body"].read()))
+            for key in parts
+        ]
+        return [row for table in tables for row in arrow_rows(table)]
+
+
 def modes(mode: str) -> dict[str, Any]:
     return {"write_mode": mode, **({"merge_keys": ["uid"]} if mode == "merge" else {})}
 
@@ -124,8 +157,10 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
             return DuckDBTarget(tmp_path)
         case "postgres":
             return PostgresTarget(request.getfixturevalue("postgres"))
-        case _:
+        case "parquet":
             return ParquetTarget(tmp_path)
+        case _:
+            return BucketTarget(request.getfixturevalue("moto"))
 
 
 class World:
@@ -296,6 +331,8 @@ def _another(target: Target, folder: Path) -> dict[str, Any]:
     if isinstance(target, PostgresTarget):
         target.database.execute("DROP SCHEMA _arrowload CASCADE")
         return config
+    if isinstance(target, BucketTarget):
+        return {**config, "path": f"{config['path']}/another"}
     return {**config, "path": str(folder / "another")}
 
 
