@@ -172,7 +172,7 @@ class S3Prefix:
             except ConnectorError as exc:
                 self._raise_refusal(name, failure)
                 failure = exc
-                continue
+                break
             if found is not None:
                 return found == data
             self._raise_refusal(name, failure)
@@ -196,7 +196,7 @@ class S3Prefix:
 
     def _raise_refusal(self, name: str, failure: Exception) -> None:
         """Raise `failure` if the store has surely written nothing: it said no, and to the first request."""
-        about = getattr(failure, "response", {}).get("ResponseMetadata", {})
+        about = (getattr(failure, "response", None) or {}).get("ResponseMetadata", {})
         if 400 <= about.get("HTTPStatusCode", 0) < 500 and not about.get("RetryAttempts", 0):
             if error_code(failure) in _LOST | _IN_CONFLICT:
                 return
@@ -359,30 +359,27 @@ def read_range(
     Raises:
         TransientConnectorError: It is another object by now, or the store does not answer.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     url = f"{SCHEME}{bucket}/{key}"
     options = {"Range": f"bytes={start}-{start + size - 1}"} if size is not None else {}
     options |= {"IfMatch": etag} if etag is not None else {}
     for attempt in range(_TRIES):
-        try:
-            data = _get(access, bucket, key, options)
-        except TransientConnectorError:
-            if attempt == _TRIES - 1:
+        with aws_errors(url, _HINTS):
+            try:
+                answer = s3_client(access).get_object(Bucket=bucket, Key=key, **options)
+            except ClientError as exc:
+                if error_code(exc) in _GONE | _LOST:
+                    return None
                 raise
-            time.sleep(_FIRST_WAIT_S * 2**attempt)
-            continue
-        if data is None or size is None or len(data) == size:
+            # boto3 tries requests again, but not the reading of an answer.
+            try:
+                data: bytes = answer["Body"].read()
+            except BotoCoreError:
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(_FIRST_WAIT_S * 2**attempt)
+                continue
+        if size is None or len(data) == size:
             return data
     raise TransientConnectorError(f"`{url}`: fewer bytes came than there are", context={"resource": url})
-
-
-def _get(access: AwsAccess, bucket: str, key: str, options: Mapping[str, str]) -> bytes | None:
-    from botocore.exceptions import ClientError
-
-    with aws_errors(f"{SCHEME}{bucket}/{key}", _HINTS):
-        try:
-            data: bytes = s3_client(access).get_object(Bucket=bucket, Key=key, **options)["Body"].read()
-        except ClientError as exc:
-            if error_code(exc) in _GONE | _LOST:
-                return None
-            raise
-    return data

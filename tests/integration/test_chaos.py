@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase
 
 ROWS = 3000
@@ -28,7 +29,9 @@ main()
 """
 
 
-def recipe(kind: str, folder: Path, postgres: PostgresDatabase, mode: str = "append") -> dict[str, Any]:
+def recipe(
+    kind: str, folder: Path, postgres: PostgresDatabase, mode: str = "append", bucket: dict[str, Any] | None = None
+) -> dict[str, Any]:
     source = folder / "source.duckdb"
     if not source.exists():
         with duckdb.connect(str(source)) as connection:
@@ -37,6 +40,7 @@ def recipe(kind: str, folder: Path, postgres: PostgresDatabase, mode: str = "app
         "duckdb": {"type": "duckdb", "path": str(folder / "own.duckdb"), "table": "t"},
         "postgres": {"type": "postgres", "table": "t", **postgres.keys},
         "parquet": {"type": "parquet", "path": str(folder / "own")},
+        "parquet in S3": {"type": "parquet", **(bucket or {})},
         "memory": {"type": "memory", "name": "own"},
     }
     keys = {"merge_keys": ["id"]} if mode == "merge" else {}
@@ -61,15 +65,27 @@ def chaos(folder: Path, of: dict[str, Any], *options: str, defect: str = "") -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "mode"), [("duckdb", "append"), ("postgres", "append"), ("postgres", "merge"), ("parquet", "append")]
+    ("kind", "mode"),
+    [
+        ("duckdb", "append"),
+        ("postgres", "append"),
+        ("postgres", "merge"),
+        ("parquet", "append"),
+        ("parquet in S3", "append"),
+    ],
 )
-def test_killed_runs_leave_every_row_once(tmp_path: Path, postgres: PostgresDatabase, kind: str, mode: str) -> None:
+def test_killed_runs_leave_every_row_once(
+    tmp_path: Path, postgres: PostgresDatabase, moto: MotoServer, kind: str, mode: str
+) -> None:
     """The recipe's own target, ledger and state are not touched, and nothing is left behind."""
-    done = chaos(tmp_path, recipe(kind, tmp_path, postgres, mode), "--kills", "4", "--seed", "1")
+    name = moto.make_bucket()
+    bucket = {"path": f"s3://{name}/own", "aws": moto.keys}
+    done = chaos(tmp_path, recipe(kind, tmp_path, postgres, mode, bucket), "--kills", "4", "--seed", "1")
 
     assert done.returncode == 0, done
     assert re.fullmatch(r"killed: exact: \d+ kills in \d+ runs, \d+ loads of 3,000 rows, \d+ s\n", done.stdout)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["recipe.json", "source.duckdb"]
+    assert "Contents" not in moto.client("s3").list_objects_v2(Bucket=name)
     if kind == "postgres":
         left = "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE '%chaos%'"
         assert postgres.value(left) == 0

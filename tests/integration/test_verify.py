@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase
 
-KINDS = ["duckdb", "postgres", "parquet", "csv"]
+KINDS = ["duckdb", "postgres", "parquet", "csv", "parquet in S3", "csv in S3"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +35,9 @@ def _empty_store() -> Iterator[None]:
 class Target:
     """A destination with the table or folder `out`, and a hand that changes it."""
 
-    def __init__(self, kind: str, folder: Path, postgres: PostgresDatabase) -> None:
-        self.kind, self.folder, self.postgres = kind, folder, postgres
+    def __init__(self, kind: str, folder: Path, postgres: PostgresDatabase, moto: MotoServer) -> None:
+        self.kind, self.folder, self.postgres, self.moto = kind, folder, postgres, moto
+        self.bucket = moto.make_bucket() if "S3" in kind else ""
 
     def recipe(self, mode: str = "append", *, cursor: bool = True, **destination: Any) -> dict[str, Any]:
         places: dict[str, dict[str, Any]] = {
@@ -43,6 +45,8 @@ class Target:
             "postgres": {"type": "postgres", "table": "out", **self.postgres.keys},
             "parquet": {"type": "parquet", "path": str(self.folder / "out")},
             "csv": {"type": "csv", "path": str(self.folder / "out")},
+            "parquet in S3": {"type": "parquet", "path": f"s3://{self.bucket}/out", "aws": self.moto.keys},
+            "csv in S3": {"type": "csv", "path": f"s3://{self.bucket}/out", "aws": self.moto.keys},
         }
         incremental = {"incremental": {"strategy": "cursor", "cursor_column": "id"}} if cursor else {}
         keys = {"merge_keys": ["id"]} if mode == "merge" else {}
@@ -62,8 +66,8 @@ class Target:
 
 
 @pytest.fixture(params=KINDS)
-def target(request: pytest.FixtureRequest, tmp_path: Path, postgres: PostgresDatabase) -> Target:
-    return Target(request.param, tmp_path, postgres)
+def target(request: pytest.FixtureRequest, tmp_path: Path, postgres: PostgresDatabase, moto: MotoServer) -> Target:
+    return Target(request.param, tmp_path, postgres, moto)
 
 
 def put(ids: range) -> None:

@@ -15,6 +15,7 @@ import pytest
 from arrowload.connectors.base import LedgerEntry, Load
 from arrowload.connectors.files.destination import FileDestination
 from arrowload.connectors.parquet.destination import ParquetFormat
+from arrowload.io.aws import AwsAccess
 
 SEEN = pa.table({"row_hash": pa.array([b"h" * 16], pa.binary(16)), "n": pa.array([2], pa.int64())})
 
@@ -22,13 +23,14 @@ SEEN = pa.table({"row_hash": pa.array([b"h" * 16], pa.binary(16)), "n": pa.array
 class Dataset:
     """A folder under test; every call uses a destination of its own, as another process would."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, access=AwsAccess()):  # noqa: B008 - frozen
         self.folder = folder
+        self.access = access
 
     def destination(self, target_bytes=1):
         parquet = ParquetFormat()
         parquet.chunk_bytes = 1  # every batch is written at once, and so counts for `target_bytes`
-        return FileDestination(str(self.folder), parquet, target_bytes, scratch=None)
+        return FileDestination(str(self.folder), parquet, target_bytes, scratch=None, access=self.access)
 
     def begin(self, seq, table, *, mode="append", epoch=1, pipeline="p1", destination=None):
         destination = destination or self.destination()
@@ -77,7 +79,9 @@ class Dataset:
 
         path = ResourcePaths([ResourcePath(self.folder)])
         try:
-            with ParquetSource(ParquetSourceConfig(type="parquet", path=path)).snapshot(State()) as snapshot:
+            with ParquetSource(ParquetSourceConfig(type="parquet", path=path, aws=self.access)).snapshot(
+                State()
+            ) as snapshot:
                 splits = snapshot.splits(1)
                 tables = [snapshot.read_split(split, batch_size=100).read_all() for split in splits]
         except NoFilesError:
