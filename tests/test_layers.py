@@ -34,6 +34,7 @@ FLOORS = {
     "api": 8,
     "cli": 8,
     "testing": 8,
+    "__main__": 8,
     "": 9,
 }
 

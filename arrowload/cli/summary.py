@@ -71,7 +71,7 @@ def look_command(destination: Any) -> str | None:
             return _duckdb(nearby(destination.path), f"FROM {destination.table} LIMIT 10")
         case "postgres":
             return _postgres(destination)
-        case "parquet" | "csv" as kind:
+        case "parquet" | "csv" as kind if "://" not in destination.path:
             files = str(Path(nearby(destination.path), f"*.{kind}*")).replace("'", "''")
             return _duckdb(None, f"FROM '{files}' LIMIT 10")
     return None

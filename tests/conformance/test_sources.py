@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import time
 from importlib.metadata import entry_points
+from itertools import count
 
 import duckdb
 import pyarrow as pa
@@ -188,6 +190,56 @@ class TestParquet(FolderConformance):
         return with_typed_columns(set(typed_columns()) - {"interval", "timestamp_s"})
 
 
+class BucketConformance(FolderConformance):
+    """The same over a prefix in S3."""
+
+    @pytest.fixture
+    def place(self, moto):
+        return moto, moto.client("s3"), moto.make_bucket(), count()
+
+    @pytest.fixture
+    def put(self, place, tmp_path):
+        def put(rows, number):
+            _, client, bucket, _ = place
+            path = tmp_path / "object"
+            self.write(rows, path)
+            key = f"it's a folder/{number:03}.{self.registered_as}"
+            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+
+        return put
+
+    @pytest.fixture
+    def add_rows(self, place, put):
+        """Each in an object of its own."""
+        return lambda rows: put(rows, next(place[3]))
+
+    @pytest.fixture
+    def rewrite(self, place, put):
+        """As an object that takes the place of the last one; S3 tells times by the second."""
+
+        def replace(rows):
+            time.sleep(1.1)
+            put(rows, next(place[3]) - 1)
+
+        return replace
+
+    @pytest.fixture
+    def make_source(self, place):
+        moto, _, bucket, _ = place
+        return lambda **keys: self.source(f"s3://{bucket}/it's a folder", aws=moto.access, **keys)
+
+    @pytest.fixture
+    def missing_source(self, place):
+        moto, _, bucket, _ = place
+        return self.source(f"s3://{bucket}/nowhere.{self.registered_as}", aws=moto.access)
+
+
+class TestParquetInS3(BucketConformance):
+    registered_as = "parquet"
+    source, write = staticmethod(TestParquet.source), staticmethod(TestParquet.write)
+    rows = TestParquet.rows
+
+
 class TestCsv(FolderConformance):
     registered_as = "csv"
     supports_projection = False  # `columns` gives types; every column is parsed anyway
@@ -215,6 +267,12 @@ class TestCsv(FolderConformance):
 
         with pytest.raises(RecipeError, match="did you mean `name`"):
             make_source(columns={"namex": "string"}).schema()
+
+
+class TestCsvInS3(BucketConformance):
+    registered_as = "csv"
+    supports_projection = TestCsv.supports_projection
+    source, write = staticmethod(TestCsv.source), staticmethod(TestCsv.write)
 
 
 class TestPostgres(SourceConformance):

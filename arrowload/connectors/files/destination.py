@@ -101,7 +101,7 @@ class FileDestination:
             location=f"{self._format.name} {self._folder}",
             exists=existing is not None,
             schema=stored,
-            ddl=() if made else (f"make the folder {self._folder}",),
+            ddl=() if made or is_s3(self._folder) else (f"make the folder {self._folder}",),
             finalize=(
                 *(_FINALIZE_S3 if is_s3(self._folder) else _FINALIZE),
                 *(replaced if existing is not None else ()),
