@@ -11,7 +11,7 @@ JOBS ?= 2
 MINUTES ?= 30
 
 .PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz faults-report soak bench \
-	bench-compare bench-memory lock clean
+	bench-compare bench-memory bench-price lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -82,6 +82,10 @@ bench-compare: setup  ## The same with every tool in bench/tools, in turns; take
 
 bench-memory: setup  ## 60 million rows under max_memory 512 MiB: peak memory.
 	$(BIN)/python -m bench memory_to_duckdb memory_to_parquet --tools arrowload --runs 1
+
+bench-price: setup  ## What ledger, fence, hash and state cost: large loads with and without them, in turns.
+	$(BIN)/python -m bench csv_to_duckdb postgres_to_duckdb postgres_to_parquet --tools arrowload,arrowload_unsafe \
+		--runs 9 --results bench/.scratch/price
 
 lock:  ## Write requirements.lock anew from pyproject.toml.
 	$(BIN)/python -m pip install --quiet uv

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.check import RIGHT, Checker
-from bench.environments import TOOLS, compile_project, interpreter, known_tools, versions
+from bench.environments import TOOLS, UNSAFE, compile_project, interpreter, known_tools, versions
 from bench.jobs import JOBS
 from bench.measure import measure
 from bench.report import RESULTS, Results, Run, commit, machine, render, scrubbed
@@ -127,7 +127,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)}; all but memory_* when none is named"
     )
-    parser.add_argument("--tools", help=f"of {', '.join(known_tools())}, with commas between; all when not given")
+    parser.add_argument(
+        "--tools", help=f"of {', '.join(known_tools())}, with commas between; all but the last when not given"
+    )
     parser.add_argument("--runs", type=int, default=5, help="rounds a job (5)")
     parser.add_argument("--slow-runs", type=int, default=1, help=f"runs of a tool over {_SLOW:g} times the fastest (1)")
     parser.add_argument("--rows", type=int, help="of lineitem; the other tables keep their share (all, at scale 1)")
@@ -135,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="folder; bench/results, or with --rows bench/.scratch/results")
     arguments = parser.parse_args()
     arguments.jobs = arguments.jobs or [job.name for job in JOBS.values() if job.usual]
-    arguments.tools = arguments.tools.split(",") if arguments.tools else known_tools()
+    arguments.tools = arguments.tools.split(",") if arguments.tools else [t for t in known_tools() if t != UNSAFE]
     arguments.results = arguments.results or (SCRATCH / "results" if arguments.rows else RESULTS)
     for kind, given, known in (("job", arguments.jobs, JOBS), ("tool", arguments.tools, known_tools())):
         unknown = [name for name in given if name not in known]
