@@ -118,9 +118,7 @@ def _run_here(name: str, seconds: float) -> None:
     learned = _learned(name)
     for index, data in enumerate(target.inputs()):
         (learned / f"seed-{index}").write_bytes(data)
-    tokens = _LEARNED / f"{name}.dict"
-    tokens.write_text("".join(f'"{_escaped(token)}"\n' for token in target.tokens if token))
-    flags = [f"-max_len={MAX_LENGTH}", f"-dict={tokens}", *_flags(seconds, target.corpus, learned)]
+    flags = [f"-max_len={MAX_LENGTH}", f"-dict={target.dictionary}", *_flags(seconds, target.corpus, learned)]
     with target.prepared():
         atheris.Setup([sys.argv[0], *flags], target.check)
         atheris.Fuzz()
@@ -130,10 +128,6 @@ def _learned(name: str) -> Path:
     folder = _LEARNED / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _escaped(token: bytes) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in token)
 
 
 # ---------------------------------------------------------------- Rust

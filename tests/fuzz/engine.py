@@ -28,16 +28,14 @@ class Target(NamedTuple):
     """What is tried.
 
     Attributes:
-        name: Of the module `test_<name>` and of the folder of its corpus.
+        name: Of the module `test_<name>`, of the folder of its corpus, and of its tokens.
         check: Does nothing with bytes that are handled as they should be, and raises for all others.
-        tokens: Texts with a meaning, which chance would take long to find.
         seeds: More files to begin with, as patterns from the repository's root.
         prepared: What `check` needs to be there: a context for a whole run.
     """
 
     name: str
     check: Callable[[bytes], None]
-    tokens: tuple[bytes, ...] = ()
     seeds: tuple[str, ...] = ()
     prepared: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
 
@@ -45,6 +43,16 @@ class Target(NamedTuple):
     def corpus(self) -> Path:
         """Where its inputs are kept."""
         return CORPUS / self.name
+
+    @property
+    def dictionary(self) -> Path:
+        """Where its tokens are: texts with a meaning, which chance would take long to find; in libFuzzer's format."""
+        return Path(__file__).parent / "tokens" / f"{self.name}.dict"
+
+    def tokens(self) -> list[bytes]:
+        """What is in its dictionary."""
+        lines = self.dictionary.read_text("ascii").splitlines()
+        return [line[1:-1].encode().decode("unicode_escape").encode("latin-1") for line in lines if line[:1] == '"']
 
     def inputs(self) -> list[bytes]:
         """All inputs to begin with, in an order that stays."""
@@ -66,11 +74,11 @@ def at_length(target: Target, seconds: float) -> int:
 
 def mutated(target: Target, chance: random.Random, seconds: float) -> Iterator[bytes]:
     """The inputs to begin with, then mutations of these until the time is up."""
-    inputs = target.inputs() or [b""]
+    inputs, tokens = target.inputs() or [b""], target.tokens()
     yield from inputs
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        yield mutate(inputs, target.tokens, chance)[:MAX_LENGTH]
+        yield mutate(inputs, tokens, chance)[:MAX_LENGTH]
 
 
 def _try_all(target: Target, inputs: Iterator[bytes]) -> int:

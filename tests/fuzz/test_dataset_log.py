@@ -91,6 +91,7 @@ def _read(*entries: bytes) -> None:
     finally:
         for path in names:
             path.unlink()
+        (folder / "a.csv").write_text("a\n1\n")
     assert (folder.parent / "outside.csv").exists()
 
 
@@ -104,56 +105,16 @@ def _look(folder: Path) -> None:
     log.head("r", "p")
     log.find("p", "l")
     log.seen_file("p")
-    with contextlib.suppress(StateError):
-        log.schema()
+    log.schema()
     try:
         listed = list_files([str(folder)], [".csv"])
     except (DataError, NoFilesError, StateError):
         return
     assert all(Path(file.path).resolve().is_relative_to(folder.resolve()) for file in listed), listed
+    dataset.roll_forward()
 
 
-TARGET = Target(
-    "dataset_log",
-    check,
-    tokens=tuple(
-        text.encode()
-        for text in (
-            *(
-                '"kind":"load"',
-                '"kind":"fence"',
-                '"files":[]',
-                '"staging":',
-                '"schema":',
-                '"seen":',
-                '"entry":',
-                "null",
-                "-1",
-            ),
-            *(
-                '"../outside.csv"',
-                '"/etc/passwd"',
-                '"a.csv"',
-                '"a\\u0000.csv"',
-                '""',
-                '"."',
-                '".."',
-                "replace",
-                "append",
-            ),
-            *(
-                "/////",
-                "AAAA",
-                "9999999999999999999",
-                "1e9",
-                '"\\ud800"',
-                '{"kind":"load","entry":{',
-                "0001-01-01T00:00:00Z",
-            ),
-        )
-    ),
-    prepared=_dataset,
-)
+TARGET = Target("dataset_log", check, prepared=_dataset)
 
 
 def test_any_bytes_are_refused_or_an_entry() -> None:

@@ -107,68 +107,7 @@ def _compare(text: str, value: str) -> None:
     assert value == expected
 
 
-TARGET = Target(
-    "templates",
-    check,
-    tokens=tuple(
-        text.encode()
-        for text in (
-            *("{{", "}}", "{{ ", " }}", "{%", "%}", "{#", "#}", "{{-", "-}}", "{{+", "{% raw %}", "{% endraw %}", "\n"),
-            *(
-                "env.A",
-                "env.PATH",
-                "var.b",
-                "var.n",
-                "var.t",
-                "var.m.k",
-                "var.m.items",
-                "var.none",
-                "recipe.name",
-                "param.a",
-            ),
-            *(" | default('d')", " | int", " | lower", " | upper", " | trim", " | string", " | replace('a', 'b')", "|"),
-            *(
-                "var.__class__",
-                ".__init__",
-                ".mro()",
-                "['k']",
-                "()",
-                "(1)",
-                "self",
-                "cycler",
-                "lipsum",
-                "range(9)",
-                "not ",
-            ),
-            *(
-                " if 1 else ",
-                " ~ ",
-                " + ",
-                " is defined",
-                "[1, 2]",
-                "{'a': 1}",
-                "'a'",
-                '"b"',
-                "1",
-                "1.5",
-                "true",
-                "none",
-            ),
-            *(
-                "\\x41",
-                "'\\n'",
-                "loop",
-                "namespace",
-                "{{ '{%' }}",
-                "{{ '}}' }}",
-                "# for x in y",
-                "1_000",
-                "0x1F",
-                "1e5",
-            ),
-        )
-    ),
-)
+TARGET = Target("templates", check)
 
 
 def test_any_text_is_refused_or_rendered_from_names_alone() -> None:
