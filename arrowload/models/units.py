@@ -18,6 +18,7 @@ _PERIODS: Final = {
     "h": dt.timedelta(hours=1),
     "d": dt.timedelta(days=1),
 }
+_MAX_DURATION: Final = 100  # characters
 
 
 class ByteSize(int):
@@ -27,7 +28,7 @@ class ByteSize(int):
     def parse(cls, value: object) -> ByteSize:
         """Raises ValueError when `value` is no size."""
         units = {name.lower(): factor for name, factor in (_SIZES | _BINARY_SIZES).items()}
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
+        match = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
         if isinstance(value, bool) or match is None or match[2] not in units:
             raise ValueError(f"`{value}` is not a size; write one as 512MiB or 1GB")
         return cls(float(match[1]) * units[match[2]])
@@ -45,10 +46,15 @@ class Duration(dt.timedelta):
     @classmethod
     def parse(cls, value: object) -> Duration:
         """Raises ValueError when `value` is no span of time."""
-        parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", str(value))
-        if not parts or "".join(number + unit for number, unit in parts) != str(value).replace(" ", ""):
+        # In endless digits a search would begin anew at each of them.
+        text = str(value) if len(str(value)) <= _MAX_DURATION else ""
+        parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
             raise ValueError(f"`{value}` is not a span of time; write one as 30s, 10m or 1h30m")
-        total = sum((float(number) * _PERIODS[unit] for number, unit in parts), dt.timedelta())
+        try:
+            total = sum((float(number) * _PERIODS[unit] for number, unit in parts), dt.timedelta())
+        except OverflowError as exc:
+            raise ValueError(f"`{value}` is longer than {dt.timedelta.max.days} days") from exc
         return cls(days=total.days, seconds=total.seconds, microseconds=total.microseconds)
 
 
@@ -68,7 +74,7 @@ class ChunkSize:
     def parse(cls, value: object) -> ChunkSize:
         """Raises ValueError when `value` is none of these."""
         text = str(value).strip()
-        if not isinstance(value, bool) and re.fullmatch(r"[1-9]\d*", text.replace("_", "")):
+        if not isinstance(value, bool) and re.fullmatch(r"[1-9]\d{0,17}", text.replace("_", "")):
             return cls(rows=int(text))
         with contextlib.suppress(ValueError):
             if (span := Duration.parse(text)) > dt.timedelta():

@@ -17,6 +17,7 @@ MAX_SECONDS = 4 * 0.05
 MAX_MEMORY = 32 << 20
 
 LAUGHS = "a0: &a0 lol\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+SOURCE = 'name: r\nsource: {type: csv, path: "x.csv"}\n'
 HOSTILE = {
     "large_scalar.yaml": "name: " + "x" * (10 << 20),
     "scalar_within_limit.yaml": "name: " + "x" * ((1 << 20) - 100),
@@ -36,6 +37,9 @@ HOSTILE = {
     "open_template.yaml": 'name: "' + "{{ " * 300_000 + '"',
     "deep_template.yaml": 'name: "{{ ' + "(" * 200 + "env.A" + ")" * 200 + ' }}"',
     "long_template.yaml": 'name: "{{ env.A' + " | upper" * 100_000 + ' }}"',
+    "long_duration.yaml": SOURCE + "runtime: {commit_every: '" + "1" * 900_000 + "'}\n",
+    "longer_duration.yaml": SOURCE + "runtime: {commit_every: " + "9" * 400 + "d}\n",
+    "large_size.yaml": SOURCE + "runtime: {max_memory: " + "9" * 400 + "GB}\n",
     "deep.json": '{"a": ' + "[" * 10_000,
     "many_items.json": '{"a": [' + "1," * 500_000 + "1]}",
     "digits.json": '{"a": ' + "9" * 1_000_000 + "}",
