@@ -133,7 +133,7 @@ class _Parser:
             ) from exc
         except UnicodeEncodeError as exc:
             raise recipe_error("not JSON: half of a surrogate pair", at, hint="write the character itself") from exc
-        self._budget.spend(at, nodes=0, characters=len(value))
+        self._budget.spend(at, nodes=value.count("{{"), characters=len(value))
         return Text(value, self._text[start : self._end], at) if is_template(value) else value
 
     def _word(self) -> Any:

@@ -10,7 +10,7 @@ from arrowload.models.origins import LocatedDict, LocatedList, Origin, one_line,
 
 MAX_BYTES: Final = 1 << 20  # of one file
 MAX_DEPTH: Final = 64  # containers within containers
-MAX_NODES: Final = 10_000  # keys and values, after aliases, macros and variables are filled in
+MAX_NODES: Final = 10_000  # keys, values and expressions, after aliases, macros and variables are filled in
 MAX_CHARACTERS: Final = 2 << 20  # of all strings together, likewise
 MAX_LEVELS: Final = 100  # of `extends`
 MAX_FILES: Final = 256  # read for one recipe
@@ -33,7 +33,7 @@ class Budget:
         self.characters += characters
         if self.nodes > MAX_NODES:
             raise recipe_error(
-                f"the recipe has more than {MAX_NODES} keys and values, aliases and macros filled in",
+                f"the recipe has more than {MAX_NODES} keys, values and templates, aliases and macros filled in",
                 at,
                 hint="split it into several recipes",
             )

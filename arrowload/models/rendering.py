@@ -117,6 +117,7 @@ class Renderer:
         return value, at
 
     def _text(self, text: str, at: Origin, path: Path) -> Any:
+        self._budget.spend(at, nodes=text.count("{{"))
         names = _Names(self, getattr(text, "scope", None), path)
         try:
             value = render(text, names)

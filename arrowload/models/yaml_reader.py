@@ -178,6 +178,7 @@ class _Composer:
     def _string(self, text: str, at: Origin, event: Any) -> str:
         if not is_template(text):
             return text
+        self._budget.spend(at, nodes=text.count("{{"))
         return Text(text, self._text[event.start_mark.index : event.end_mark.index], at)
 
 

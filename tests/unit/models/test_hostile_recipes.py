@@ -37,6 +37,8 @@ HOSTILE = {
     "open_template.yaml": 'name: "' + "{{ " * 300_000 + '"',
     "deep_template.yaml": 'name: "{{ ' + "(" * 200 + "env.A" + ")" * 200 + ' }}"',
     "long_template.yaml": 'name: "{{ env.A' + " | upper" * 100_000 + ' }}"',
+    "many_expressions.yaml": "a: [" + ('"' + "{{env.A}}" * 190 + '",') * 600 + "]",
+    "many_expressions.json": '{"a": [' + ('"' + "{{env.A}}" * 190 + '",') * 600 + "1]}",
     "long_duration.yaml": SOURCE + "runtime: {commit_every: '" + "1" * 900_000 + "'}\n",
     "longer_duration.yaml": SOURCE + "runtime: {commit_every: " + "9" * 400 + "d}\n",
     "large_size.yaml": SOURCE + "runtime: {max_memory: " + "9" * 400 + "GB}\n",
