@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arrowload.core.exceptions import RecipeError, printable
 from arrowload.core.names import did_you_mean
@@ -11,6 +12,10 @@ from arrowload.core.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+# Characters of a problem, and of a hint.
+_MAX_TEXT: Final = 300
+# A hostile recipe may have thousands of names, each of which costs up to a millisecond.
+_MAX_COMPARED: Final = 250
 # Keys and list indices from the top of the document.
 Path = tuple[str | int, ...]
 
@@ -178,7 +183,7 @@ def format_path(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if re.fullmatch(r"[\w-]+", part) else f'["{one_line(part)}"]'
+            text += f".{part}" if re.fullmatch(r"[\w-]{1,60}", part) else f'["{one_line(part)}"]'
     return text
 
 
@@ -190,7 +195,7 @@ def one_line(value: object, limit: int = 60) -> str:
 
 def name_hint(name: str, known: Iterable[str]) -> str | None:
     """A hint that names the known name closest to `name`, or lists them when none is close and they are few."""
-    names = sorted({str(item) for item in known})
+    names = sorted({str(item) for item in islice(known, _MAX_COMPARED)})
     listed = f"known are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
     return did_you_mean(name, names, listed) or None
 
@@ -208,5 +213,6 @@ def recipe_error(problem: str, at: Origin, path: Path | None = None, *, hint: st
     context: dict[str, Any] = {"file": at.file, "line": at.line, "column": at.column}
     if path is not None:
         context["path"] = format_path(path)
-    # Names of the recipe stand in both, and may hold line ends or a terminal's control codes.
-    return RecipeError(printable(where + problem), context=context, hint=None if hint is None else printable(hint))
+    # Names and values of the recipe stand in both, and may hold line ends, a terminal's control codes, or a megabyte.
+    hint = None if hint is None else one_line(hint, _MAX_TEXT)
+    return RecipeError(one_line(where, _MAX_TEXT) + one_line(problem, _MAX_TEXT), context=context, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ MAX_MEMORY = 32 << 20
 
 LAUGHS = "a0: &a0 lol\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
 SOURCE = 'name: r\nsource: {type: csv, path: "x.csv"}\n'
+# Of the same letters in other orders, which are the dearest to compare.
+NAMES = ["".join(random.Random(seed).sample("abcdefgh" * 12, 96)) for seed in range(4_000)]
 HOSTILE = {
     "large_scalar.yaml": "name: " + "x" * (10 << 20),
     "scalar_within_limit.yaml": "name: " + "x" * ((1 << 20) - 100),
@@ -39,9 +42,14 @@ HOSTILE = {
     "long_template.yaml": 'name: "{{ env.A' + " | upper" * 100_000 + ' }}"',
     "many_expressions.yaml": "a: [" + ('"' + "{{env.A}}" * 190 + '",') * 600 + "]",
     "many_expressions.json": '{"a": [' + ('"' + "{{env.A}}" * 190 + '",') * 600 + "1]}",
+    "many_names.yaml": SOURCE.replace("x.csv", "{{ var." + NAMES[0][::-1] + " }}")
+    + "vars: {"
+    + ", ".join(f"{name}: 1" for name in NAMES)
+    + "}\n",
     "long_duration.yaml": SOURCE + "runtime: {commit_every: '" + "1" * 900_000 + "'}\n",
     "longer_duration.yaml": SOURCE + "runtime: {commit_every: " + "9" * 400 + "d}\n",
     "large_size.yaml": SOURCE + "runtime: {max_memory: " + "9" * 400 + "GB}\n",
+    "long_name.yaml": SOURCE + "runtime: {? " + "a" * 1_000 + "\n : 1}\n",
     "deep.json": '{"a": ' + "[" * 10_000,
     "many_items.json": '{"a": [' + "1," * 500_000 + "1]}",
     "digits.json": '{"a": ' + "9" * 1_000_000 + "}",
