@@ -83,7 +83,11 @@ def _run_apart(name: str, seconds: float) -> Outcome:
         environment = {}
     start = time.monotonic()
     # libFuzzer ends a process without asking Python to clear up. The user that servers run as comes here, too.
-    with log.open("wb") as output, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with (
+        log.open("wb") as output,
+        tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as scratch,
+    ):
         Path(scratch).chmod(0o1777)
         environment = {**os.environ, **environment, "TMPDIR": scratch}
         done = subprocess.run(command, env=environment, stdout=output, stderr=output, cwd=ROOT, check=False)
