@@ -9,8 +9,9 @@ import pytest
 
 import arrowload
 from arrowload.core.exceptions import DataLoaderError
+from tests.faults.oracle import Oracle
 from tests.faults.postgres_proxy import Action, Message, PostgresProxy, running_proxy
-from tests.faults.test_kill_everywhere import PostgresTarget, World
+from tests.faults.test_kill_everywhere import ParquetTarget, PostgresTarget, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +145,62 @@ def test_a_cut_at_any_message(
             assert exit_code_of(world.recipe)[0] == 0
             assert world.differences() == [], f"cut at message {number}"
         database.drop()
+
+
+# ---------------------------------------------------------------- the source
+
+
+def from_source(folder: Path, postgres: PostgresDatabase, proxy: PostgresProxy) -> dict[str, Any]:
+    """A recipe whose source is behind the proxy, read in two parts."""
+    return {
+        "name": "events",
+        "source": {
+            "type": "postgres",
+            **postgres.keys,
+            "host": "127.0.0.1",
+            "port": proxy.port,
+            "sslmode": "disable",
+            "table": "events",
+            "split_on": "uid",
+        },
+        "destination": ParquetTarget(folder).config("replace"),
+        "state": {"type": "local", "path": str(folder / "state")},
+        "runtime": {"batch_size": 50, "parallelism": 2, "retries": RETRIES},
+    }
+
+
+@pytest.mark.fault(39, 41)
+@pytest.mark.parametrize("direction", ["to server", "to client"])
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
+def test_a_cut_at_any_message_of_the_source(
+    tmp_path: Path, postgres: PostgresDatabase, direction: str, step: int
+) -> None:
+    """Readers on two connections, of which one is cut: no row is missing and none is there twice."""
+    oracle, target = Oracle(), ParquetTarget(tmp_path)
+    values = ", ".join(
+        f"({r.uid}, {r.version}, '{r.moved_at.isoformat()}', {r.crc})" for r in oracle.insert(range(400), second=10)
+    )
+    postgres.execute(
+        "CREATE TABLE events (uid bigint, version bigint, moved_at timestamptz, crc bigint);"
+        f" INSERT INTO events VALUES {values};"
+    )
+    seen, cut_at = 0, 0
+
+    def judge(message: Message) -> Action:
+        nonlocal seen
+        seen += message.direction == direction
+        return "cut" if message.direction == direction and seen == cut_at else "pass"
+
+    with running_proxy(postgres, judge) as proxy:
+        recipe = from_source(tmp_path, postgres, proxy)
+        code, error = exit_code_of(recipe)
+        assert (code, oracle.differences(target.rows())) == (0, []), error
+        most = min(seen, 200)
+        assert most > 20
+        for cut_at in range(1, most + 1, step):
+            seen = 0
+            code, error = exit_code_of(recipe)
+
+            assert code in HONEST, f"cut at message {cut_at}: {error}"
+            assert oracle.differences(target.rows()) == [], f"cut at message {cut_at}"
+    assert "cut" in proxy.done

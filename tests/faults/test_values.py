@@ -164,6 +164,7 @@ def test_no_columns(tmp_path: Path) -> None:
     assert "has no columns" in (run.error or "")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(56)
 @pytest.mark.parametrize("target", PLACES, indirect=True)
 def test_ten_thousand_columns(tmp_path: Path, target: Target) -> None:
@@ -171,7 +172,7 @@ def test_ten_thousand_columns(tmp_path: Path, target: Target) -> None:
     names = ",".join(f"c{i}" for i in range(10_000))
     source = csv(tmp_path, f"{names}\n{','.join(['1'] * 10_000)}\n".encode())
 
-    run = run_recipe(recipe_of(tmp_path, source, target.config("append")))
+    run = run_recipe(recipe_of(tmp_path, source, target.config("append")), patience_s=300)
 
     if isinstance(target, PostgresTarget):
         assert (run.exit_code, exists(target)) == (78, False), run
