@@ -693,4 +693,4 @@ def cursor_in_local_time() -> None:
 def connect_timeout_not_kept() -> None:
     """A server that never answers is waited for."""
     real = session.conninfo_of
-    everywhere(real, lambda config: real(config).replace("connect_timeout='2'", "connect_timeout='30'"))
+    everywhere(real, lambda config: real(config).replace("connect_timeout='2'", "connect_timeout='10'"))

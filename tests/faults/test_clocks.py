@@ -78,7 +78,11 @@ def test_summer_time(
 
 
 @pytest.mark.fault(27)
-@pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet"], indirect=True)
+@pytest.mark.parametrize(
+    "target",
+    ["duckdb", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "parquet"))],
+    indirect=True,
+)
 def test_the_clock_of_the_source_steps_back(tmp_path: Path, target: Target) -> None:
     """By ten minutes: rows are stamped behind the cursor, within the lag, until the clock has caught up."""
     world = World(tmp_path, target, "append")

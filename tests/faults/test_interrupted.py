@@ -22,6 +22,7 @@ __all__ = ["target"]  # the fixture
 
 CGROUPS = Path("/sys/fs/cgroup/memory")
 MEMORY = 2**26
+PLACES = ["duckdb", pytest.param("parquet", marks=pytest.mark.slow)]
 
 
 def due(folder: Path, target: Target, mode: str) -> World:
@@ -35,7 +36,7 @@ def due(folder: Path, target: Target, mode: str) -> World:
 
 
 @pytest.mark.fault(11)
-@pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
+@pytest.mark.parametrize("target", PLACES, indirect=True)
 def test_a_run_is_told_to_end(tmp_path: Path, target: Target) -> None:
     """SIGTERM in the middle of a batch: exit 75, as before, the lease given back."""
     world = due(tmp_path, target, "append")
@@ -56,7 +57,7 @@ def test_a_run_is_told_to_end(tmp_path: Path, target: Target) -> None:
 
 
 @pytest.mark.fault(11)
-@pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
+@pytest.mark.parametrize("target", PLACES, indirect=True)
 def test_a_run_that_is_told_to_end_and_then_killed(tmp_path: Path, target: Target) -> None:
     """SIGKILL while it cleans up: the next plain run loads all."""
     world = due(tmp_path, target, "append")

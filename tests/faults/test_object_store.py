@@ -198,7 +198,7 @@ def test_renewals_that_come_late(stores: Stores, proxy: HttpProxy) -> None:
 
 
 @pytest.mark.fault(49)
-@pytest.mark.parametrize("at", [2, 5])
+@pytest.mark.parametrize("at", [5, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_token_that_expires(stores: Stores, proxy: HttpProxy, at: int) -> None:
     """From one request on the store knows the token no more: exit 77; with another the next run is exact."""
     world = stores.use("s3", proxy)

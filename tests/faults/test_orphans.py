@@ -24,7 +24,7 @@ ENDED_WITHIN_S = 15
 
 
 @pytest.mark.fault(7)
-@pytest.mark.parametrize("mode", ["append", "merge"])
+@pytest.mark.parametrize("mode", ["merge", pytest.param("append", marks=pytest.mark.slow)])
 def test_a_statement_outlives_its_client(tmp_path: Path, postgres: PostgresDatabase, mode: str) -> None:
     """The statement waits in a trigger, and does not notice that nobody waits for it any more."""
     world = World(tmp_path, PostgresTarget(postgres), mode)

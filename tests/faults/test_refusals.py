@@ -72,7 +72,9 @@ def test_a_lock_that_is_held_for_long(tmp_path: Path, postgres: PostgresDatabase
 
 
 @pytest.mark.fault(48)
-@pytest.mark.parametrize("code", ["40001", "40P01", "55P03", "57014"])
+@pytest.mark.parametrize(
+    "code", ["55P03", *(pytest.param(code, marks=pytest.mark.slow) for code in ("40001", "40P01", "57014"))]
+)
 def test_a_statement_that_the_server_refuses_once(tmp_path: Path, postgres: PostgresDatabase, code: str) -> None:
     """A trigger of the target raises the code for the first row of all, once: begun anew, and exact."""
     world = due(tmp_path, PostgresTarget(postgres), "merge")

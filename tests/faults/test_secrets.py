@@ -115,7 +115,9 @@ def dsn(place: Place, password: str) -> str:
 
 
 @pytest.mark.fault(67)
-@pytest.mark.parametrize("name", list(FAULTS))
+@pytest.mark.parametrize(
+    "name", [name if name in {"killed", "disk full"} else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS]
+)
 def test_no_secret_is_told(place: Place, name: str) -> None:
     """Whatever befalls the run, and when it is run again."""
     code, said = place.run(FAULTS[name])
