@@ -70,7 +70,7 @@ fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 faults-report: setup  ## Try every fault of the catalogue, and every defect; write tests/faults/REPORT.md.
-	$(BIN)/python -m pytest -n $(JOBS) -p tests.faults.report -m fault
+	$(BIN)/python -m pytest -n $(JOBS) -p tests.faults.report --faults-anew -m fault
 
 bench: setup  ## Time kernels, Python floors, and every job with arrowload and psql, the limit; check every value.
 	cargo bench --locked --quiet -p arrowload-core

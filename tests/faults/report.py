@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.faults.catalogue import CLASSES, FAULTS
 from tests.faults.marks import TESTS
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
     from tests.faults.catalogue import Fault
 
 REPORT: Final = TESTS / "faults" / "REPORT.md"
+_KEPT: Final = "faults/results"
+_OUTCOMES: Final = ("passed", "failed", "xfailed", "skipped")
 _HEAD: Final = """\
 # What can happen to a load, and what was tried
 
@@ -25,45 +25,55 @@ marker `fault(number)`.
 """
 
 
-class _Results:
-    """Outcomes of tests by row, and of planted defects by row and name."""
+class Result(NamedTuple):
+    """The last outcome of one test.
 
-    def __init__(self) -> None:
-        self.tests: dict[int, dict[str, str]] = defaultdict(dict)
-        self.defects: dict[tuple[int, str], set[str]] = defaultdict(set)
+    Attributes:
+        numbers: Of the rows that it is about.
+        defect: That was planted, if one was.
+        outcome: `passed`, `failed`, `xfailed` or `skipped`.
+    """
 
-    def add(self, report: pytest.TestReport) -> None:
-        """One phase of one test; a test that is set up and fails later counts as failed."""
-        numbers = [int(str(number)) for name, number in report.user_properties if name == "fault"]
-        defects = [str(defect) for name, defect in report.user_properties if name == "defect"]
-        outcome = "xfailed" if report.outcome == "skipped" and hasattr(report, "wasxfail") else report.outcome
-        if report.when != "call" and outcome == "passed":
-            return
-        for number in numbers:
-            if defects:
-                self.defects[number, defects[0]].add(outcome)
-            else:
-                self.tests[number][report.nodeid] = outcome
+    numbers: list[int]
+    defect: str | None
+    outcome: str
 
 
-_results = _Results()
+_results: dict[str, Result] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--faults-anew`."""
+    parser.addoption("--faults-anew", action="store_true", help="Forget the outcomes of earlier runs.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Outcomes are kept from run to run, so that the table can be made in parts."""
+    if getattr(config, "cache", None) is not None and not config.getoption("--faults-anew"):
+        kept = config.cache.get(_KEPT, {})
+        _results.update({test: Result(*result) for test, result in kept.items()})
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep it."""
-    _results.add(report)
+    """Keep the outcome; of a test that is set up and fails later, that it failed."""
+    properties = dict(report.user_properties)
+    numbers = [int(str(number)) for name, number in report.user_properties if name == "fault"]
+    outcome = "xfailed" if report.outcome == "skipped" and hasattr(report, "wasxfail") else report.outcome
+    if numbers and (report.when == "call" or outcome != "passed"):
+        defect = properties.get("defect")
+        _results[report.nodeid] = Result(numbers, None if defect is None else str(defect), str(outcome))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table, but not in a worker, which has seen a part of the tests."""
     if not hasattr(session.config, "workerinput"):
-        REPORT.write_text(_text(session.config.option.markexpr))
+        if getattr(session.config, "cache", None) is not None:
+            session.config.cache.set(_KEPT, _results)
+        REPORT.write_text(_text())
 
 
-def _text(markers: str) -> str:
-    run = f'The last run had Python {sys.version_info.major}.{sys.version_info.minor} and `-m "{markers}"`'
-    part = ": the slow tests are not counted." if "not slow" in markers else "."
-    lines = [_HEAD, f"{run}{part}\n"]
+def _text() -> str:
+    lines = [_HEAD]
     for group, title in CLASSES.items():
         lines += [f"## {group}: {title}\n", "| # | fault | what must hold | tried with | result | defects |"]
         lines += ["| --: | --- | --- | --- | --- | --- |"]
@@ -76,25 +86,18 @@ def _text(markers: str) -> str:
 
 
 def _row(fault: Fault) -> str:
-    outcomes = list(_results.tests[fault.number].values())
-    counted = [
-        f"{outcomes.count(kind)} {kind}" for kind in ("passed", "failed", "xfailed", "skipped") if kind in outcomes
-    ]
+    mine = [result for result in _results.values() if fault.number in result.numbers]
+    outcomes = [result.outcome for result in mine if result.defect is None]
+    counted = [f"{outcomes.count(kind)} {kind}" for kind in _OUTCOMES if kind in outcomes]
     nothing = "not run" if fault.reds else "not there yet"
-    defects = [_defect(fault.number, name) for name in dict.fromkeys(red.defect for red in fault.reds)]
-    cells = [
-        str(fault.number),
-        fault.fault,
-        fault.expected,
-        fault.where,
-        ", ".join(counted) or nothing,
-        ", ".join(defects),
-    ]
+    found = {(result.defect, result.outcome) for result in mine}
+    defects = [_defect(name, found) for name in dict.fromkeys(red.defect for red in fault.reds)]
+    result, planted = ", ".join(counted) or nothing, ", ".join(defects)
+    cells = [str(fault.number), fault.fault, fault.expected, fault.where, result, planted]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _defect(number: int, name: str) -> str:
-    outcomes = _results.defects.get((number, name), set())
-    if not outcomes:
-        return f"`{name}` (not run)"
-    return f"`{name}`" if outcomes == {"passed"} else f"`{name}` (not found)"
+def _defect(name: str, found: set[tuple[str | None, str]]) -> str:
+    if (name, "failed") in found:
+        return f"`{name}` (not found)"
+    return f"`{name}`" if (name, "passed") in found else f"`{name}` (not run)"
