@@ -72,6 +72,9 @@ fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS
 faults-report: setup  ## Try every fault of the catalogue, and every defect; write tests/faults/REPORT.md.
 	$(BIN)/python -m pytest -n $(JOBS) -p tests.faults.report --faults-anew -m fault
 
+soak: setup  ## Kill KILLS runs (500) at random, under a writer, in every destination and mode; check every row. SEED=
+	$(BIN)/python -m tests.soak --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))
+
 bench: setup  ## Time kernels, Python floors, and every job with arrowload and psql, the limit; check every value.
 	cargo bench --locked --quiet -p arrowload-core
 	$(BIN)/python -m bench.micro
