@@ -27,6 +27,7 @@ _PIECES_OF_ONE_SIZE: Final = 1_000
 _COPY_IN_ONE_STEP: Final = 4 * 1024**3  # S3 takes 5 GiB
 _DELETE_AT_ONCE: Final = 1_000
 _TRIES: Final = 4
+_COMMIT_TRIES: Final = 2  # each of which boto3 makes several of
 _FIRST_WAIT_S: Final = 0.2
 _HINTS: Final = {"NoSuchBucket": "make the bucket, or check `path` and `aws.endpoint_url`"}
 _LOST: Final = frozenset({"PreconditionFailed", "412"})
@@ -162,7 +163,7 @@ class S3Prefix:
             OutcomeUnknownError: Neither the answer nor the object came; the request may still be under way.
         """
         failure: Exception | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(_COMMIT_TRIES):
             time.sleep(random.uniform(0.5, 1) * _FIRST_WAIT_S * 2**attempt if attempt else 0)  # noqa: S311 - no secret
             failure = self._try_new(name, data)
             if failure is None:
@@ -313,6 +314,8 @@ class S3Upload:
         Raises:
             TransientConnectorError: It has another size.
         """
+        from botocore.exceptions import ClientError
+
         rest = bytes(self._held)
         self._held = bytearray()
         if self._upload_id is None:
@@ -322,9 +325,14 @@ class S3Upload:
         if rest:
             self._send(rest)
         with aws_errors(self._url, _HINTS):
-            self._client.complete_multipart_upload(
-                **self._place, UploadId=self._upload_id, MultipartUpload={"Parts": self._pieces}
-            )
+            try:
+                self._client.complete_multipart_upload(
+                    **self._place, UploadId=self._upload_id, MultipartUpload={"Parts": self._pieces}
+                )
+            except ClientError as exc:
+                # The first request may have done it, and its answer was lost; then there is the object.
+                if error_code(exc) != "NoSuchUpload":
+                    raise
             self._upload_id = None
             size = self._client.head_object(**self._place)["ContentLength"]
         if size != self._sent:

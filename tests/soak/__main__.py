@@ -1,4 +1,12 @@
-"""Kills runs of every destination in every write mode, for as long as you like: `python -m tests.soak --kills 500`."""
+"""Kills runs of every destination in every write mode, for as long as you like: `python -m tests.soak --kills 500`.
+
+Each run is a process of its own, `python -m arrowload run`, while a writer changes the source. It is killed at a random
+moment; one plain run follows, and has to end well. A reader looks at the destination all the while: what it sees must be
+what one transaction of the source left, whole, and never older than what it saw before. In the end every row is compared.
+
+A seed gives the same moments, as shares of what a run usually takes, and the same changes to the source; what a kill
+then meets depends on the machine too.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +72,7 @@ def _target(name: str, folder: Path, postgres: PostgresServer, moto: MotoServer)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, print what came of it, and return 1 if anything was wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=500, help="in all")
     parser.add_argument("--minutes", type=float, default=600, help="begin no kill after so many")
     parser.add_argument("--seed", type=int, help="of the moments; printed when it is not given")

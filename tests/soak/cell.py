@@ -25,6 +25,7 @@ ROWS_A_BATCH: Final = 5
 UPDATES_A_BATCH: Final = 3
 _PATIENCE_S: Final = 180
 _CALIBRATION_RUNS: Final = 2
+_TELL_EVERY: Final = 10
 _FORGET: Final = 0.2  # of what earlier runs took
 # Before that share of an undisturbed run has passed, Python is importing.
 _FROM: Final = 0.35
@@ -136,7 +137,7 @@ class Reader(threading.Thread):
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        while self._target.is_polled_always and not self._stopping.wait(0.05):
+        while self._target.is_polled_always and not self._stopping.wait(0.15):
             self.look()
 
     def look(self) -> None:
@@ -223,8 +224,14 @@ class Cell:
         reader.look()
         reader.stop()
         self._compare()
+        self._target.close()
         self.result.seconds = time.monotonic() - began
         return self.result
+
+    def _tell(self) -> None:
+        if self.result.kills % _TELL_EVERY == 0:
+            found = self.result
+            print(f"{found.destination} {found.mode}: {found.kills} kills", file=sys.stderr, flush=True)
 
     def _start(self) -> subprocess.Popen[str]:
         call = [sys.executable, "-c", _DEFECT, self._defect] if self._defect else [sys.executable, "-m", "arrowload"]
@@ -244,6 +251,7 @@ class Cell:
             self._require_done(process.returncode, "it was not killed in time")
             return
         self.result.kills += 1
+        self._tell()
         if self._target.commits() > commits:
             self.result.after += 1
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from adbc_driver_postgresql import dbapi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ class Target(Protocol):
     def commits(self) -> int: ...
     def rows(self) -> Rows: ...
     def leftovers(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
 
 
 class DuckDBTarget:
@@ -80,6 +82,9 @@ class DuckDBTarget:
         sql = "SELECT count(*) FROM duckdb_tables() WHERE schema_name <> '_arrowload' AND table_name <> 'events'"
         return {"tables besides the target": int(self._query(sql, default=[(0,)])[0][0])}
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
 
 class PostgresTarget:
     """A table in a database of its own."""
@@ -89,6 +94,7 @@ class PostgresTarget:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
+        self._session: Any = None
 
     def config(self) -> dict[str, Any]:
         return {"type": "postgres", "dsn": self.database.dsn, "table": "public.events"}
@@ -97,10 +103,15 @@ class PostgresTarget:
         return bool(self.database.value(f"SELECT to_regclass('{table}') IS NOT NULL"))
 
     def poll(self) -> list[Seen]:
-        if not self._is_there("public.events"):
-            return []
-        sql = "SELECT count(*), coalesce(max(batch), -1) FROM public.events"
-        return [Seen(*row) for row in self.database.query(sql)]
+        # One session for all looks: a new one costs the machine more than the look does.
+        if self._session is None:
+            self._session = dbapi.connect(self.database.dsn, autocommit=True)
+        with self._session.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('public.events') IS NOT NULL")
+            if not cursor.fetchone()[0]:
+                return []
+            cursor.execute("SELECT count(*), coalesce(max(batch), -1) FROM public.events")
+            return [Seen(*cursor.fetchone())]
 
     def commits(self) -> int:
         is_there = self._is_there("_arrowload.loads")
@@ -120,6 +131,10 @@ class PostgresTarget:
             "tables besides the target": int(self.database.value(tables)),
             "sessions": int(self.database.value(sessions)),
         }
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
 
 
 class BucketTarget:
@@ -216,3 +231,6 @@ class BucketTarget:
             "parts that are not live": len(parts - self._live().keys()),
             "uploads": len(uploads),
         }
+
+    def close(self) -> None:
+        """Nothing is held open."""

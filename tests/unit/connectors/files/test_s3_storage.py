@@ -253,6 +253,21 @@ def test_a_large_part_is_sent_in_pieces(dataset, monkeypatch):
     assert dataset.uploads() == []
 
 
+@pytest.mark.parametrize("lost", ["uploads", "uploadId=", "partNumber="])
+def test_answers_to_an_upload_that_are_lost(dataset, line, monkeypatch, lost):
+    """The upload is begun, sent or ended twice, and the object is whole and there once."""
+    monkeypatch.setattr(s3, "_PIECE_BYTES", 5 * 1024**2)
+    prefix = S3Prefix(dataset.folder, dataset.access)
+    data = bytes(range(256)) * 50_000
+    wanted = {"uploads": "?uploads", "uploadId=": "?uploadId=", "partNumber=": "partNumber=2"}[lost]
+    line.loses_answer = once(lambda request: request.method in ("POST", "PUT") and wanted in request.url)
+    upload = prefix.open_upload("big")
+    upload.write(memoryview(data))
+    upload.close()
+
+    assert prefix.read("big") == data
+
+
 def test_an_error_while_staging_ends_the_upload(dataset, monkeypatch):
     """The source fails in the middle of a part: the store is told to forget what it was sent."""
     monkeypatch.setattr(s3, "_PIECE_BYTES", 5 * 1024**2)
