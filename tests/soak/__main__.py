@@ -1,8 +1,9 @@
 """Kills runs of every destination in every write mode, for as long as you like: `python -m tests.soak --kills 500`.
 
-Each run is a process of its own, `python -m arrowload run`, while a writer changes the source. It is killed at a random
-moment; one plain run follows, and has to end well. A reader looks at the destination all the while: what it sees must be
-what one transaction of the source left, whole, and never older than what it saw before. In the end every row is compared.
+Each run is a process of its own, `python -m arrowload run`, while a writer changes the source. It is killed at a
+random moment; one plain run follows, and has to end well. A reader looks at the destination all the while: what it sees
+must be what one transaction of the source left, whole, and never older than what it saw before. In the end every row is
+compared.
 
 A seed gives the same moments, as shares of what a run usually takes, and the same changes to the source; what a kill
 then meets depends on the machine too.
