@@ -15,6 +15,7 @@ from arrowload.connectors.base import LedgerEntry
 from arrowload.connectors.files.dataset import Dataset
 from arrowload.connectors.files.listing import list_files
 from arrowload.connectors.files.log import DataFile, FenceRecord, LoadRecord, encode_schema
+from arrowload.connectors.files.storage import LocalStorage
 from arrowload.core.exceptions import DataError, StateError
 from arrowload.io.files import NoFilesError
 from tests.fuzz.engine import Target, briefly
@@ -63,7 +64,7 @@ _folders: list[Path] = []
 def _dataset() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "outer" / "dataset"
-        Dataset(folder).create()
+        Dataset(LocalStorage(folder)).create()
         (folder / "a.csv").write_text("a\n1\n")
         # What no log may reach.
         (folder.parent / "outside.csv").write_text("a\n1\n")
@@ -96,7 +97,7 @@ def _read(*entries: bytes) -> None:
 
 
 def _look(folder: Path) -> None:
-    dataset = Dataset(folder)
+    dataset = Dataset(LocalStorage(folder))
     try:
         dataset.log.refresh()
     except StateError:
@@ -105,6 +106,7 @@ def _look(folder: Path) -> None:
     log.head("r", "p")
     log.find("p", "l")
     log.seen_file("p")
+    log.rejected_files("p")
     log.schema()
     try:
         listed = list_files([str(folder)], [".csv"])
