@@ -79,6 +79,7 @@ _CSV = "tests/unit/connectors/csv/test_source.py::"
 _LISTING = "tests/unit/connectors/files/test_listing.py::"
 _SUITES = "tests/conformance/"
 _MODELS = "tests/unit/models/"
+_QUARANTINE = "tests/integration/test_quarantine.py::"
 _ALL_MODES = "DuckDB, Postgres: append, replace, merge; Parquet: append, replace"
 
 FAULTS: Final = (
@@ -391,7 +392,7 @@ FAULTS: Final = (
         "it waits, and takes no later row with it",
         "DuckDB, Postgres, memory",
         (Red("future_is_present", "tests/integration/test_future_cursor.py::test_it_waits"),),
-        missing="that such a row is quarantined: there is no quarantine yet",
+        missing="that such a row is quarantined: `future_cursor` has no such mode",
     ),
     Fault(
         29,
@@ -629,10 +630,12 @@ FAULTS: Final = (
         52,
         "E",
         "a merge key is NULL",
-        "exit 65; nothing grows from run to run",
+        "exit 65, or put in quarantine; nothing grows from run to run",
         "DuckDB, Postgres, memory: merge",
-        (Red("null_keys_pass", "tests/faults/test_values.py::test_a_key_that_is_null[duckdb]"),),
-        missing="that such rows are quarantined: there is no quarantine yet",
+        (
+            Red("null_keys_pass", "tests/faults/test_values.py::test_a_key_that_is_null[duckdb]"),
+            Red("rejected_rows_vanish", f"{_QUARANTINE}test_null_merge_keys_are_put_aside[duckdb]"),
+        ),
     ),
     Fault(
         53,
@@ -651,19 +654,23 @@ FAULTS: Final = (
         54,
         "E",
         "integers that overflow, fractions into integers, dates before Christ or after 9999",
-        "refused, with column, row and value",
+        "refused, with column, row and value, or put in quarantine with them",
         "casts; Postgres",
-        (Red("casts_wrap", "tests/faults/test_values.py::test_a_number_that_does_not_fit[duckdb-70000-int16]"),),
-        missing="that such rows are quarantined: there is no quarantine yet",
+        (
+            Red("casts_wrap", "tests/faults/test_values.py::test_a_number_that_does_not_fit[duckdb-70000-int16]"),
+            Red("neighbours_rejected", f"{_QUARANTINE}test_a_value_that_the_target_cannot_hold_is_put_aside"),
+        ),
     ),
     Fault(
         55,
         "E",
         "a NUL byte, a lone surrogate, bytes that are no UTF-8",
-        "refused, with line or row",
+        "refused, with line or row, or put in quarantine",
         "CSV; Postgres",
-        (Red("bad_bytes_replaced", "tests/faults/test_values.py::test_bytes_that_are_no_text[duckdb-surrogate]"),),
-        missing="that such rows are quarantined: there is no quarantine yet",
+        (
+            Red("bad_bytes_replaced", "tests/faults/test_values.py::test_bytes_that_are_no_text[duckdb-surrogate]"),
+            Red("rejected_rows_vanish", f"{_QUARANTINE}test_a_zero_byte_is_put_aside_before_postgres_refuses_it"),
+        ),
     ),
     Fault(
         56,
@@ -677,10 +684,14 @@ FAULTS: Final = (
         57,
         "E",
         "one bad row in a good load",
-        "exit 65 with line and column; no row is committed",
-        "CSV → DuckDB, Postgres, Parquet",
-        (Red("misfits_become_null", "tests/faults/test_values.py::test_one_bad_row[duckdb]"),),
-        missing="that the good rows are kept in skip mode: there is no quarantine yet",
+        "exit 65 with line and column and no row committed; or, within the budget, all others, and it in quarantine",
+        "CSV → DuckDB, Postgres, Parquet; memory → these, CSV, memory",
+        (
+            Red("misfits_become_null", "tests/faults/test_values.py::test_one_bad_row[duckdb]"),
+            Red("neighbours_rejected", f"{_QUARANTINE}test_bad_rows_are_put_aside_and_the_others_loaded[duckdb]"),
+            Red("rejected_rows_vanish", f"{_QUARANTINE}test_bad_rows_are_put_aside_and_the_others_loaded[parquet]"),
+            Red("budget_not_kept", f"{_QUARANTINE}test_one_row_more_than_the_budget_ends_the_load[duckdb]"),
+        ),
     ),
     # ------------------------------------------------------------ F: files and CSV
     Fault(
@@ -745,15 +756,18 @@ FAULTS: Final = (
         65,
         "G",
         "columns differ between the parts of one window, or the target is altered while rows are staged",
-        "nothing is committed",
-        "CSV, Parquet; Postgres",
+        "nothing is committed; from one run to the next, what the contract says",
+        "CSV, Parquet; Postgres; contracts: DuckDB, Postgres, Parquet",
         (
             Red(
                 "columns_of_the_first_file",
                 "tests/unit/connectors/parquet/test_parquet.py::test_files_that_do_not_agree",
             ),
+            Red(
+                "drift_not_seen",
+                "tests/integration/test_contract.py::test_single_columns_have_contracts_of_their_own",
+            ),
         ),
-        missing="the schema contract",
     ),
     Fault(
         66,

@@ -37,11 +37,13 @@ from arrowload.core.state import State
 from arrowload.engine import commit, protocol, retry
 from arrowload.engine.engine import Engine
 from arrowload.engine.overlap import SeenRows
+from arrowload.engine.quarantine import Quarantine
 from arrowload.engine.transfer import Transfer
 from arrowload.io import aws, sql
 from arrowload.models import files as recipe_files
 from arrowload.models import template_grammar
 from arrowload.models.limits import Budget
+from arrowload.planning import contract
 from arrowload.state import document
 from arrowload.state.document import DocumentStateBackend
 from arrowload.state.dynamodb import DynamoDBStore
@@ -244,9 +246,9 @@ def everybodys_garbage_swept() -> None:
     """What other recipes have staged is taken for what dead runs left."""
     real = Dataset._owned
 
-    def owned(dataset: Dataset, folder: Path, pipeline_id: str, *, below: int) -> list[Path]:
-        found = [path.name.partition(".")[0] for path in folder.iterdir()] if folder.is_dir() else []
-        return [path for owner in {*found} for path in real(dataset, folder, owner, below=below + 1000)]
+    def owned(dataset: Dataset, folder: str, pipeline_id: str, *, below: int) -> list[str]:
+        owners = {name.partition(".")[0] for name in dataset.storage.names(folder)}
+        return [name for owner in owners for name in real(dataset, folder, owner, below=below + 1000)]
 
     Dataset._owned = owned  # type: ignore[method-assign]
 
@@ -601,7 +603,7 @@ def bombs_not_noticed() -> None:
 def columns_of_the_first_file() -> None:
     """The other files are taken to have the same columns."""
     real = parquet_source._common_schema
-    everywhere(real, lambda files: real(files[:1]))
+    everywhere(real, lambda files, *rest: real(files[:1], *rest))
 
 
 # ---------------------------------------------------------------- hostile input
@@ -661,6 +663,42 @@ def tables_made_once() -> None:
 
     SqlLedger.create = create  # type: ignore[method-assign]
     SqlLedger.exists = lambda ledger: False  # type: ignore[method-assign]
+
+
+def rejected_rows_vanish() -> None:
+    """What a load refused is kept nowhere."""
+
+    def quarantine(writer: Any, rejected: pa.Table, settled: Any) -> None:
+        """Nothing."""
+
+    for kind in (DuckDBLoadWriter, PostgresLoadWriter, DatasetLoadWriter):
+        kind.quarantine = quarantine  # type: ignore[method-assign]
+
+
+def neighbours_rejected() -> None:
+    """The row behind a bad one is taken for bad, too."""
+    real = casting.find_failures
+
+    def find_failures(array: pa.Array, *rest: Any) -> list[casting.CastFailure]:
+        found = real(array, *rest)
+        behind = min(found[-1].row + 1, len(array) - 1)
+        return [*found, casting.CastFailure(behind, "", "")] if behind > found[-1].row else found
+
+    everywhere(real, find_failures)
+
+
+def budget_not_kept() -> None:
+    """However many rows are refused, the load goes on."""
+
+    def add(quarantine: Quarantine, rejection: Any) -> None:
+        quarantine._rejections.append(rejection)
+
+    Quarantine.add = add  # type: ignore[method-assign]
+
+
+def drift_not_seen() -> None:
+    """Whatever comes is taken for what the target has."""
+    everywhere(contract._differences, lambda *_: iter(()))
 
 
 def merge_is_replace() -> None:

@@ -85,6 +85,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, postgres: PostgresData
         ({}, "`v`: int16 → not there"),
     ],
 )
+@pytest.mark.fault(65)
 def test_freeze_refuses_before_a_row_is_read(world: World, rows: dict[str, pa.Array], change: str) -> None:
     with pytest.raises(RecipeError, match="its contract does not allow that") as raised:
         world.load({"id": pa.array([3], pa.int32()), **rows}, "freeze")
@@ -124,6 +125,7 @@ def test_a_table_that_is_not_there_is_not_made(
         ),
     ],
 )
+@pytest.mark.fault(65)
 def test_evolve_safe_widens_the_column_in_place(world: World, values: pa.Array, kind: Any, change: str) -> None:
     """In the load's own transaction; the values that were there stay what they were."""
     ids = pa.array([3], pa.int32())
@@ -177,6 +179,7 @@ def test_new_columns_are_added(world: World, contract: Any) -> None:
     assert world.rows("id, v, w") == [(1, 10, None), (2, 20, None), (3, 3, "new")]
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize("world", [*DATABASES, "parquet"], indirect=True)
 def test_rows_whose_value_does_not_fit_are_put_aside(world: World) -> None:
     rows = {"id": pa.array([3, 4, 5, 6], pa.int32()), "v": pa.array(["30", "n/a", None, "40000"])}
@@ -237,6 +240,7 @@ def test_a_value_in_quarantine_is_not_loaded_again(world: World) -> None:
     assert arrowload.quarantine(world.recipe(contract))["code"].to_pylist() == ["value", "value", "target"]
 
 
+@pytest.mark.fault(65)
 def test_single_columns_have_contracts_of_their_own(tmp_path: Path, postgres: PostgresDatabase) -> None:
     world = World("duckdb", tmp_path, postgres)
     world.load({"id": pa.array([1], pa.int32()), "v": pa.array([1], pa.int16()), "u": pa.array([1], pa.int16())})

@@ -104,6 +104,7 @@ def days(*, bad: set[int]) -> list[str | None]:
     return ["2024-02-31" if n in bad else str(good + dt.timedelta(days=n % 300)) for n in range(ROWS)]
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("world", KINDS, indirect=True)
 def test_bad_rows_are_put_aside_and_the_others_loaded(world: World) -> None:
     bad = {0, 5, 6, 299, 300, 717, ROWS - 1}
@@ -122,6 +123,7 @@ def test_bad_rows_are_put_aside_and_the_others_loaded(world: World) -> None:
     assert set(kept["load_id"].to_pylist()) == {report.load_id}
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("world", KINDS, indirect=True)
 def test_one_row_more_than_the_budget_ends_the_load(world: World) -> None:
     world.limit = 3
@@ -182,6 +184,7 @@ def test_a_replay_leaves_the_cursor_alone(tmp_path: Path, postgres: PostgresData
     assert report.rows_written == 1
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("world", ["duckdb", "postgres", "parquet"], indirect=True)
 @pytest.mark.parametrize("site", ["finalize.applied", "finalize.fenced", "finalize.after", "save_state.before"])
 def test_killed_anywhere_a_row_is_loaded_or_put_aside_once(world: World, site: str) -> None:
@@ -246,6 +249,7 @@ def test_a_replay_that_could_double_or_age_rows_is_refused(tmp_path: Path, postg
     assert arrowload.replay(world.recipe("merge"), force=True) is not None
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("world", ["duckdb", "memory"], indirect=True)
 def test_null_merge_keys_are_put_aside(world: World) -> None:
     store.tables["t"] = pa.table({"id": pa.array([1, None, 3, None]), "day": ["2024-01-01"] * 4})
@@ -321,6 +325,7 @@ def test_a_check_that_quarantines_needs_a_budget(tmp_path: Path, postgres: Postg
         arrowload.run(world.recipe())
 
 
+@pytest.mark.fault(55)
 def test_values_that_a_csv_file_does_not_hold_are_put_aside(tmp_path: Path, postgres: PostgresDatabase) -> None:
     """Over several batches and splits, several columns, with bytes that are no text; each row once."""
     world = World("duckdb", tmp_path, postgres)
@@ -355,6 +360,7 @@ def test_values_that_a_csv_file_does_not_hold_are_put_aside(tmp_path: Path, post
     assert (replayed.rows_written, replayed.rows_rejected) == (0, len(bad))
 
 
+@pytest.mark.fault(55)
 def test_a_zero_byte_is_put_aside_before_postgres_refuses_it(tmp_path: Path, postgres: PostgresDatabase) -> None:
     world = World("postgres", tmp_path, postgres)
     world.cast = {"id": "int64"}
@@ -369,6 +375,7 @@ def test_a_zero_byte_is_put_aside_before_postgres_refuses_it(tmp_path: Path, pos
     assert "zero byte" in kept["reason"][0].as_py()
 
 
+@pytest.mark.fault(54)
 def test_a_value_that_the_target_cannot_hold_is_put_aside(tmp_path: Path, postgres: PostgresDatabase) -> None:
     world = World("postgres", tmp_path, postgres)
     postgres.execute('CREATE TABLE "out" (id smallint, day text)')
