@@ -29,6 +29,8 @@ _TELL_EVERY: Final = 10
 _FORGET: Final = 0.2  # of what earlier runs took
 # Before that share of an undisturbed run has passed, Python is importing.
 _FROM: Final = 0.35
+# Every other kill comes late, around the commit and behind it, which take a small share of a run.
+_LATE: Final = 0.8
 _TO: Final = 1.05
 
 _DEFECT: Final = """
@@ -243,7 +245,9 @@ class Cell:
         commits = self._target.commits()
         with self._start() as process:
             try:
-                process.communicate(timeout=self._usual_s * self._random.uniform(_FROM, _TO))
+                process.communicate(
+                    timeout=self._usual_s * self._random.uniform(self._random.choice((_FROM, _LATE)), _TO)
+                )
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

@@ -22,13 +22,11 @@ def test_a_dozen_kills() -> None:
 
 
 def test_a_defect_is_found() -> None:
-    """Rows that are committed without their entry are there twice after a kill in between."""
-    for seed in range(4):
-        _, found = soak(kills=12, seed=seed, minutes=5, jobs=1, only="postgres append", defect="rows_before_entry")
-        if found:
-            break
+    """Rows at the boundary of two loads are not remembered, and loaded twice: reader and comparison tell."""
+    _, found = soak(kills=2, seed=1, minutes=5, jobs=1, only="postgres append", defect="seen_rows_not_stored")
 
-    assert any("doubled" in flaw or "a reader saw" in flaw for flaw in found)
+    assert any("rows doubled" in flaw for flaw in found)
+    assert any("a reader saw" in flaw for flaw in found)
 
 
 def test_what_grows_is_told() -> None:
