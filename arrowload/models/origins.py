@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Characters of a problem, and of a hint.
 _MAX_TEXT: Final = 300
 # A hostile recipe may have thousands of names, each of which costs up to a millisecond.
-_MAX_COMPARED: Final = 250
+_MAX_COMPARED: Final = 100
 # Keys and list indices from the top of the document.
 Path = tuple[str | int, ...]
 
