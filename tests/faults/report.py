@@ -47,13 +47,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-anew", action="store_true", help="Forget the outcomes of earlier runs.")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Outcomes are kept from run to run, so that the table can be made in parts."""
-    if getattr(config, "cache", None) is not None and not config.getoption("--faults-anew"):
-        kept = config.cache.get(_KEPT, {})
-        _results.update({test: Result(*result) for test, result in kept.items()})
-
-
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the outcome; of a test that is set up and fails later, that it failed."""
     properties = dict(report.user_properties)
@@ -65,11 +58,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table, but not in a worker, which has seen a part of the tests."""
-    if not hasattr(session.config, "workerinput"):
-        if getattr(session.config, "cache", None) is not None:
-            session.config.cache.set(_KEPT, _results)
-        REPORT.write_text(_text())
+    """Write the table, but not in a worker, which has seen a part of the tests.
+
+    Outcomes are kept from run to run, so that the table can be made in parts.
+    """
+    if hasattr(session.config, "workerinput"):
+        return
+    cache = session.config.cache
+    if cache is not None:
+        anew = session.config.getoption("--faults-anew")
+        kept = {} if anew else {test: Result(*result) for test, result in cache.get(_KEPT, {}).items()}
+        cache.set(_KEPT, kept | _results)
+        _results.update(kept | _results)
+    REPORT.write_text(_text())
 
 
 def _text() -> str:
