@@ -376,7 +376,7 @@ FAULTS: Final = (
         "Postgres, DuckDB: append; state: local, S3, DynamoDB",
         (
             Red(
-                "fallen_cursor_is_followed",
+                "lag_not_kept",
                 "tests/faults/test_clocks.py::test_the_clock_of_the_source_steps_back[duckdb]",
             ),
             Red(
@@ -465,8 +465,11 @@ FAULTS: Final = (
         "it is never written over",
         "state: local, S3, DynamoDB, SQL",
         (
-            Red("conditions_not_sent", f"{_SUITES}test_state_backends.py::TestS3::test_of_many_at_once_one_wins"),
-            Red("conditions_not_sent", f"{_SUITES}test_state_backends.py::TestDynamoDB::test_of_many_at_once_one_wins"),
+            Red(
+                "conditions_not_sent",
+                f"{_SUITES}test_state_backends.py::TestS3::test_of_many_at_once_one_wins",
+                r".*StateError",
+            ),
         ),
     ),
     Fault(
@@ -580,7 +583,7 @@ FAULTS: Final = (
         "the disk is full",
         "exit 75, old rows and old state intact; the next run is exact",
         "DuckDB: append, Postgres: merge, Parquet: append, replace; state: local",
-        (Red("abort_commits", f"{_OUTAGES}test_the_disk_is_full[duckdb-append-stage.batch]"),),
+        (Red("state_written_in_place", f"{_OUTAGES}test_the_disk_stays_full"),),
     ),
     Fault(
         48,

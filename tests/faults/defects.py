@@ -33,6 +33,7 @@ from arrowload.connectors.postgres.writer import PostgresLoadWriter
 from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core import casting, conversions, secret
 from arrowload.core.exceptions import ConnectorError, CredentialsError, TransientConnectorError
+from arrowload.core.failpoint import failpoint
 from arrowload.core.state import State
 from arrowload.engine import commit, protocol, retry
 from arrowload.engine.engine import Engine
@@ -47,7 +48,7 @@ from arrowload.planning import contract
 from arrowload.state import document
 from arrowload.state.document import DocumentStateBackend
 from arrowload.state.dynamodb import DynamoDBStore
-from arrowload.state.local import LocalStateBackend
+from arrowload.state.local import LocalStateBackend, LocalStore
 from arrowload.state.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -304,16 +305,14 @@ def statistics_are_believed() -> None:
 
 def parts_of_earlier_attempts_kept() -> None:
     """What an attempt staged before it failed goes into the manifest of the next."""
-    real, parts = DatasetLoadWriter.seal, []
+    real, parts = DatasetLoadWriter.stage, []
 
     def stage(writer: DatasetLoadWriter, stream: pa.RecordBatchReader) -> None:
-        real_stage(writer, stream)
+        real(writer, stream)
         parts.extend(writer._parts)
-        writer._parts = [*{part.name: part for part in parts}.values()]
+        writer._parts = [*parts]
 
-    real_stage = DatasetLoadWriter.stage
     DatasetLoadWriter.stage = stage  # type: ignore[method-assign]
-    DatasetLoadWriter.seal = real  # type: ignore[method-assign]
 
 
 def equal_loads_dropped() -> None:
@@ -329,15 +328,17 @@ def equal_loads_dropped() -> None:
     DuckDBLoadWriter.finalize = finalize  # type: ignore[method-assign]
 
 
-def abort_commits() -> None:
-    """What a load leaves when it fails is kept."""
+def state_written_in_place() -> None:
+    """A new state is written over the old one."""
+    real = LocalStore.write
 
-    def abort(writer: DuckDBLoadWriter) -> None:
-        if writer._open:
-            writer._open = False
-            writer._session.connection.commit()
+    def write(store: LocalStore, name: str, data: bytes, *, over: str | None) -> bool:
+        done = real(store, name, data, over=over) if over is None else True
+        store._path(name).write_bytes(data)
+        failpoint("state.temporary")
+        return done
 
-    DuckDBLoadWriter.abort = abort  # type: ignore[method-assign]
+    LocalStore.write = write  # type: ignore[method-assign]
 
 
 # ---------------------------------------------------------------- cursors
@@ -391,12 +392,9 @@ def future_is_present() -> None:
     sql_cursor._Bounds._present = lambda bounds, greatest: (greatest, ())  # type: ignore[method-assign]
 
 
-def fallen_cursor_is_followed() -> None:
-    """The greatest value that is there is remembered, though a greater one was."""
-    real = sql_cursor._Bounds._less
-    sql_cursor._Bounds._less = (  # type: ignore[method-assign]
-        lambda bounds, one, other: False if one < other else real(bounds, one, other)
-    )
+def lag_not_kept() -> None:
+    """A lag is taken, and nothing is read again for it."""
+    sql_cursor._Bounds._minus_lag = lambda bounds, text: text  # type: ignore[method-assign]
 
 
 def readers_without_the_snapshot() -> None:

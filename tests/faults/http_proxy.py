@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # pass: hand it on. slow down, unavailable, internal, throttled, expired: answer so in the place of the server. short:
-# the answer is cut, its length stays. damage: one byte of its body is another. lose: it is done, and the client loses
+# the answer is cut, its length stays. damage: one digit of its body is another. lose: it is done, and the client loses
 # the connection. cut: the client loses the connection, and nothing is done. silent: nothing is done and nothing said,
 # until the proxy ends. quote: an error repeats the headers of the request.
 Action: TypeAlias = Literal[
@@ -135,9 +135,11 @@ class HttpProxy(Listener):
         size = int(headers.get("Content-Length", len(body))) if request.method == "HEAD" else len(body)
         if action == "short":
             body = body[: len(body) // 2]
-        if action == "damage" and body:
-            middle = len(body) // 2
-            body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+        if action == "damage":
+            # One digit before the middle is another, and the text is as well-formed as it was.
+            place = max((n for n, byte in enumerate(body[: len(body) // 2]) if chr(byte).isdigit()), default=None)
+            if place is not None:
+                body = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
         client.sendall(_response(status, headers, body, request.method, size))
         return action != "short"
 

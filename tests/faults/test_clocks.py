@@ -107,19 +107,19 @@ def test_a_host_whose_clock_is_a_day_off(
     """It neither takes the lease of a run that goes on, nor waits longer for one that is over."""
     wrong: Callable[[], None] = clocks.a_day_ahead if off == "ahead" else clocks.a_day_behind
     world = World(tmp_path, PostgresTarget(postgres), "append")
-    world.recipe["state"] = {**state, "lease": "2s"}
+    world.recipe["state"] = {**state, "lease": "6s"}
     world.start()
     assert run_recipe(world.recipe).exit_code == 0
     world.grow()
 
-    with start_recipe(world.recipe, failpoints="stage.batch=delay(4)") as owner:
-        time.sleep(1)
+    with start_recipe(world.recipe, failpoints="stage.batch=delay(9)") as owner:
+        time.sleep(2)
         rival = run_recipe(world.recipe, defect=wrong)
         assert owner.wait().exit_code == 0
     world.source.put(world.oracle.insert(range(900, 910), second=50))
     with start_recipe(world.recipe, failpoints="stage.before=hang") as paused:
         paused.wait_stopped()
-        time.sleep(3.2)  # stores tell the time in whole seconds
+        time.sleep(7.5)  # stores tell the time in whole seconds
         successor = run_recipe(world.recipe, defect=wrong)
 
     assert (rival.exit_code, successor.exit_code) == (75, 0), (rival.error, successor.error)
