@@ -21,7 +21,7 @@ _HEAD: Final = """\
 Written by `make faults-report`; not to be changed by hand. Each row is a fault: what must hold then is said beside it,
 *result* counts its tests, and *defects* are functions of `tests/faults/defects.py`, each of which was planted and
 turned a test of the row red. The rows are in `tests/faults/catalogue.py`; a test says which of them it is about by the
-marker `fault(number)`.
+marker `fault(number)`. What says *not run* was not, since the outcomes were last forgotten.
 """
 
 
