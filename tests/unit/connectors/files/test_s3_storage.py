@@ -215,6 +215,7 @@ def test_a_store_without_conditions_is_refused(dataset):
     assert dataset.keys("out/") == []
 
 
+@pytest.mark.fault(44)
 def test_uploads_of_the_dead_are_swept_and_those_of_the_living_are_not(dataset, monkeypatch):
     """Parts and uploads of older epochs go; those of the epoch that is installed and of other recipes stay."""
     monkeypatch.setattr(s3, "_PIECE_BYTES", 5 * 1024**2)
@@ -253,6 +254,7 @@ def test_a_large_part_is_sent_in_pieces(dataset, monkeypatch):
     assert dataset.uploads() == []
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("lost", ["uploads", "uploadId=", "partNumber="])
 def test_answers_to_an_upload_that_are_lost(dataset, line, monkeypatch, lost):
     """The upload is begun, sent or ended twice, and the object is whole and there once."""
@@ -268,6 +270,7 @@ def test_answers_to_an_upload_that_are_lost(dataset, line, monkeypatch, lost):
     assert prefix.read("big") == data
 
 
+@pytest.mark.fault(44)
 def test_an_error_while_staging_ends_the_upload(dataset, monkeypatch):
     """The source fails in the middle of a part: the store is told to forget what it was sent."""
     monkeypatch.setattr(s3, "_PIECE_BYTES", 5 * 1024**2)
@@ -324,6 +327,7 @@ def test_an_entry_that_is_missing_is_not_passed_over(dataset):
         dataset.live()
 
 
+@pytest.mark.fault(60)
 def test_a_part_that_changes_while_it_is_read(dataset):
     """Every request names the content that was listed."""
     from arrowload.connectors.parquet import ParquetSourceConfig
