@@ -140,7 +140,9 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value.items()}
     match tag:
         case "mapping":
-            return {key: _decode(item) for key, item in dict(value["value"]).items()}
+            if not isinstance(value["value"], dict):
+                raise TypeError("a mapping was expected behind its tag")
+            return {key: _decode(item) for key, item in value["value"].items()}
         case "integer":
             return int(value["value"])
         case "float":

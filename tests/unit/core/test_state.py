@@ -162,6 +162,7 @@ def test_other_objects_are_refused() -> None:
         b'{"metadata": {"a": {"$type": "integer"}}}',
         b'{"metadata": {"a": {"$type": "bytes", "value": "%"}}}',
         b'{"metadata": {"a": {"$type": "mapping", "value": 1}}}',
+        b'{"metadata": {"a": {"$type": "mapping", "value": [[1, 2]]}}}',
         b'{"metadata": {"a": {"$type": ["x"], "value": 1}}}',
         b'{"metadata": {"a": "\xff"}}',
         b'{"metadata": ' + b'{"a":' * 100_000,
