@@ -138,14 +138,16 @@ def _decode(value: Any) -> Any:
     tag = value.get(_TAG)
     if tag is None:
         return {key: _decode(item) for key, item in value.items()}
+    inner: Any = value["value"]
+    wanted = dict if tag in ("mapping", "cursor") else str
+    if not isinstance(value["value"], wanted):
+        raise TypeError(f"a `{wanted.__name__}` was expected behind the tag `{tag}`")
     match tag:
         case "mapping":
-            if not isinstance(value["value"], dict):
-                raise TypeError("a mapping was expected behind its tag")
-            return {key: _decode(item) for key, item in value["value"].items()}
+            return {key: _decode(item) for key, item in inner.items()}
         case "integer":
-            return int(value["value"])
+            return int(inner)
         case "float":
-            return float(value["value"])
+            return float(inner)
         case _:
-            return _CODECS[tag][2](value["value"])
+            return _CODECS[tag][2](inner)
