@@ -202,6 +202,7 @@ class TestParquetInS3(BucketConformance):
         return reader_of_the_log("parquet", ParquetSourceConfig, url, aws=moto.access)
 
 
+@pytest.mark.slow  # what S3 does, Parquet shows; what CSV does, a folder
 class TestCsvInS3(BucketConformance):
     registered_as = "csv"
     supports_new_columns = TestCsv.supports_new_columns

@@ -190,6 +190,7 @@ class TestParquet(FolderConformance):
         return with_typed_columns(set(typed_columns()) - {"interval", "timestamp_s"})
 
 
+@pytest.mark.slow  # each test asks the store dozens of times
 class BucketConformance(FolderConformance):
     """The same over a prefix in S3."""
 

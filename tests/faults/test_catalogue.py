@@ -49,7 +49,8 @@ def test_a_planted_defect_turns_the_row_red(red: Red, record_property: Callable[
         command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
 
-    failures = re.findall(r"^E  +(.*)", done.stdout, re.MULTILINE)
+    # Of several failures at once Hypothesis draws a group, each line behind a bar.
+    failures = re.findall(r"^(?:E|  +\|) +(.*)", done.stdout, re.MULTILINE)
     assert done.returncode == 1, f"nothing failed:\n{done.stdout[-2000:]}\n{done.stderr[-1000:]}"
     assert any(re.match(red.flaw, failure) for failure in failures), failures[:5]
 

@@ -42,6 +42,9 @@ CASES = [(target, mode) for target in TARGETS for mode in MODES_OF[target]]
 CASES_BY_SITE = [(target, mode, site) for target, mode in CASES for site in SITES_OF[target]]
 # Of all kills, so many are tried by `make test`: every site, and every destination in every mode, several times.
 SAMPLED_OF = 3
+# A load into S3 takes some forty requests, and its kills three times as long as the others.
+BUCKET = "parquet in S3"
+SAMPLED_IN_S3_OF = 12
 FIRST_ROWS, MORE_ROWS = range(200), range(200, 350)
 
 Rows = list[tuple[int, int, "dt.datetime", int]]
@@ -191,9 +194,11 @@ class World:
 
 
 def sampled(cases: list[Any], offset: int) -> list[Any]:
-    """All cases, of which one in `SAMPLED_OF` runs in `make test`, and the others in `make test-all`."""
+    """All cases, of which one in so many runs in `make test`, and the others in `make test-all`."""
     return [
-        case if number % SAMPLED_OF == offset else pytest.param(*case, marks=pytest.mark.slow)
+        case
+        if number % (SAMPLED_IN_S3_OF if case[0] == BUCKET else SAMPLED_OF) == offset
+        else pytest.param(*case, marks=pytest.mark.slow)
         for number, case in enumerate(cases)
     ]
 
