@@ -13,7 +13,7 @@ from arrowload.core.parsing import FormatError, compile_format
 from arrowload.core.types import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _SHOWN = 80
 # Values that are tried together, where some fail: at one in a hundred most pieces have one or none.
@@ -97,6 +97,11 @@ def find_failures(array: pa.Array, target: pa.DataType, convert: Callable[[pa.Ar
     for row in pc.indices_nonzero(suspects).to_pylist() if suspects is not None else ():
         failures += _failures_in_pieces(array.slice(row, 1), convert, row)
     return sorted(failures, key=lambda failure: failure.row)
+
+
+def mask_of(rows: Sequence[int], count: int) -> pa.BooleanArray:
+    """Of `count` rows, true for `rows`, which are positions from 0."""
+    return pc.is_in(pa.arange(0, count), value_set=pa.array(rows, pa.int64()))
 
 
 def _failures_in_pieces(

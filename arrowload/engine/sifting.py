@@ -12,6 +12,7 @@ from arrowload.core.lazy import compute as pc
 from arrowload.core.rejection import Rejection
 from arrowload.engine.storing import Aside
 from arrowload.transforms.base import Transformed
+from arrowload.transforms.stages import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,20 +102,16 @@ class Sifter:
             if not isinstance(exc.context.get("row"), int):
                 raise
             row = exc.context["row"]
-            row = first_row + (row if made.kept is None else made.kept[row].as_py())
-            raise DataError(exc.message, context={**exc.context, "row": row}, hint=exc.hint) from exc
+            context = {**exc.context, "row": first_row + made.place(row)}
+            raise DataError(exc.message, context=context, hint=exc.hint) from exc
 
     def _checked(self, made: Transformed, take: Take) -> Transformed:
         refused = self._checks.refused(made.batch) if self._checks is not None else []
         if not refused:
             return made
-        out, kept = made
-        places = pa.arange(0, out.num_rows) if kept is None else kept
-        for position, why in refused:
-            take(places[position].as_py(), {}, "check", why)
-        bad = pa.array([position for position, _ in refused], pa.int64())
-        passing = pc.invert(pc.is_in(pa.arange(0, out.num_rows), value_set=bad))
-        return Transformed(out.filter(passing), places.filter(passing))
+        for row, why in refused:
+            take(made.place(row), {}, "check", why)
+        return without(made, [row for row, _ in refused])
 
 
 def _parts(rows: pa.RecordBatch, first_row: int, attempt: Attempt, take: Take) -> Iterator[Transformed]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error
+from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error, mask_of
 from arrowload.core.exceptions import TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.types import type_name
 from arrowload.planning.contract import Agreement
 from arrowload.transforms.base import Transformed
-from arrowload.transforms.stages import compose, without
+from arrowload.transforms.stages import without
 
 if TYPE_CHECKING:
     from arrowload.transforms.pipeline import Refuse
@@ -73,17 +73,17 @@ class Storing:
     ) -> Transformed:
         nulls = column in self._agreement.nulled
         for failure in failures:
-            place = _place(made, failure.row)
+            place = made.place(failure.row)
             error = cast_error(failure, column, self.schema.field(column).type, row=first_row + place)
             (aside.value if nulls else aside.row)(place, _unstorable(error))
         rows = [failure.row for failure in failures]
-        return _with_nulls(made, column, rows) if nulls else _without(made, rows)
+        return _with_nulls(made, column, rows) if nulls else without(made, rows)
 
     def _leave_out(self, made: Transformed, first_row: int, column: str, what: str, aside: Aside | None) -> Transformed:
         values = made.batch.column(column)
         rows = pc.indices_nonzero(values.is_valid()).to_pylist()
         for row in rows:
-            place = _place(made, row)
+            place = made.place(row)
             value = str(values[row].as_py())
             error = TransformError(
                 f"the target has no column `{column}`, and its contract keeps it so: row {first_row + place}",
@@ -93,25 +93,14 @@ class Storing:
             if aside is None:
                 raise error
             (aside.value if what == "value" else aside.row)(place, error)
-        kept = _without(made, rows) if what == "row" else made
+        kept = without(made, rows) if what == "row" else made
         return kept._replace(batch=kept.batch.drop_columns(column))
-
-
-def _place(made: Transformed, row: int) -> int:
-    place: int = row if made.kept is None else made.kept[row].as_py()
-    return place
-
-
-def _without(made: Transformed, rows: list[int]) -> Transformed:
-    rest = without(made.batch, rows)
-    return Transformed(rest.batch, compose(made.kept, rest.kept))
 
 
 def _with_nulls(made: Transformed, column: str, rows: list[int]) -> Transformed:
     index = made.batch.schema.get_field_index(column)
-    bad = pc.is_in(pa.arange(0, made.batch.num_rows), value_set=pa.array(rows, pa.int64()))
     field = made.batch.schema.field(index)
-    values = pc.if_else(bad, pa.nulls(1, field.type)[0], made.batch.column(index))
+    values = pc.if_else(mask_of(rows, made.batch.num_rows), pa.nulls(1, field.type)[0], made.batch.column(index))
     return made._replace(batch=made.batch.set_column(index, field.with_nullable(True), values))
 
 

@@ -280,8 +280,7 @@ class Transfer:
         for key in self.merge_keys:
             column = stored.batch.column(key)
             if column.null_count:
-                place = pc.index(column.is_null(), True).as_py()
-                row = first_row + (place if stored.kept is None else stored.kept[place].as_py())
+                row = first_row + stored.place(pc.index(column.is_null(), True).as_py())
                 raise DataError(
                     f"the merge key `{key}` is NULL in row {row}",
                     context={"column": key, "row": row, "merge_key": key},

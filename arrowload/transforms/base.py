@@ -33,6 +33,11 @@ class Transformed(NamedTuple):
     batch: pa.RecordBatch
     kept: pa.Int64Array | None = None
 
+    def place(self, row: int) -> int:
+        """Where in the input batch a row of `batch` was."""
+        place: int = row if self.kept is None else self.kept[row].as_py()
+        return place
+
 
 class Projected(NamedTuple):
     """One output column of a `ColumnTransform`: an input column by its name, or a constant."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -110,32 +109,33 @@ class BoundPipeline(msgspec.Struct, frozen=True):
         if not self._stages:
             return Transformed(batch)
         self._check_schema(batch.schema)
-        kept: pa.Int64Array | None = None
-        pending = deque(self._stages)
-        while pending:
-            stage = pending[0]
+        made = Transformed(batch)
+        for stage in self._stages:
+            made = self._passed(stage, made, first_row, refuse)
+        return made
+
+    def _passed(self, stage: Stage, made: Transformed, first_row: int, refuse: Refuse | None) -> Transformed:
+        """The rows after one more stage, which is tried again without the rows that were refused."""
+        while True:
             try:
-                result = stage.run(batch)
+                result = stage.run(made.batch)
             except StepError as exc:
                 faults = exc.error.find_all() if refuse is not None and exc.error.find_all is not None else ()
                 if refuse is None or not faults:
-                    row = exc.error.row if kept is None else kept[exc.error.row].as_py()
-                    raise _row_error(exc, first_row + row) from exc
+                    raise _row_error(exc, first_row + made.place(exc.error.row)) from exc
                 for fault in faults:
-                    row = fault.row if kept is None else kept[fault.row].as_py()
-                    refuse(row, _row_error(StepError(exc.step, fault), first_row + row))
-                result = without(batch, [fault.row for fault in faults])
+                    place = made.place(fault.row)
+                    refuse(place, _row_error(StepError(exc.step, fault), first_row + place))
+                made = without(made, [fault.row for fault in faults])
             except DataLoaderError:
                 raise
             except BaseException as exc:
                 # A panic in Rust reaches Python as a BaseException; what else is none is not for us.
                 if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
                     raise
-                raise _batch_error(stage, exc, first_row, batch.num_rows) from exc
+                raise _batch_error(stage, exc, first_row, made.batch.num_rows) from exc
             else:
-                pending.popleft()
-            batch, kept = result.batch, compose(kept, result.kept)
-        return Transformed(batch, kept)
+                return Transformed(result.batch, compose(made.kept, result.kept))
 
     def _check_schema(self, schema: pa.Schema) -> None:
         if schema.equals(self.input_schema):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from arrowload.core.casting import mask_of
 from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.transforms.base import KernelTransform, RowError, Transformed
@@ -189,11 +190,10 @@ def _named(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in schema)
 
 
-def without(batch: pa.RecordBatch, rows: Sequence[int]) -> Transformed:
-    """The batch without some of its rows."""
-    places = pa.arange(0, batch.num_rows)
-    kept = places.filter(pc.invert(pc.is_in(places, value_set=pa.array(rows, pa.int64()))))
-    return Transformed(batch.take(kept), kept)
+def without(made: Transformed, rows: Sequence[int]) -> Transformed:
+    """The rows without some of them, by their places in `made.batch`."""
+    kept = pc.indices_nonzero(pc.invert(mask_of(rows, made.batch.num_rows))).cast(pa.int64())
+    return Transformed(made.batch.take(kept), compose(made.kept, kept))
 
 
 def compose(first: pa.Int64Array | None, then: pa.Int64Array | None) -> pa.Int64Array | None:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
-from arrowload.core.casting import CastFailure, cast_exact, find_failures
+from arrowload.core.casting import CastFailure, cast_exact, find_failures, mask_of
 from arrowload.core.lazy import compute as pc
 
 _Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
@@ -52,8 +52,7 @@ def sift(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> tuple[pa.Ar
         return convert(texts, target, inferred=inferred), []
     except CastFailure:
         failures = find_failures(texts, target, lambda part: convert(part, target, inferred=inferred))
-    bad = pa.array([failure.row for failure in failures], pa.int64())
-    fitting = pc.if_else(pc.is_in(pa.arange(0, len(texts)), value_set=bad), None, texts)
+    fitting = pc.if_else(mask_of([failure.row for failure in failures], len(texts)), None, texts)
     return convert(fitting, target, inferred=inferred), failures
 
 

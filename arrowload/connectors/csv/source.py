@@ -21,7 +21,7 @@ from arrowload.connectors.csv.pyarrow_texts import read_texts
 from arrowload.connectors.csv.ranges import MIN_PART, cut_file
 from arrowload.connectors.files.listing import partition, pinned
 from arrowload.connectors.files.source import FileSource
-from arrowload.core.casting import CastFailure, check_cast, shown
+from arrowload.core.casting import CastFailure, check_cast, mask_of, shown
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.names import require_columns
@@ -173,10 +173,9 @@ class CsvReader:
         for field in schema:
             column = batch.column(field.name)
             if column.type != field.type:
-                inferred = field.name not in self._declared
-                column, failures = sift(_readable(column), field.type, inferred=inferred)
-                failures += _unreadable(batch.column(field.name))
-                for failure in failures:
+                texts, unreadable = _readable(column)
+                column, unfit = sift(texts, field.type, inferred=field.name not in self._declared)
+                for failure in (*unfit, *unreadable):
                     refused.setdefault(failure.row, (field.name, failure))
             columns.append(column)
         made = pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -194,8 +193,7 @@ class CsvReader:
                     row=batch.slice(place, 1),
                 )
             )
-        passing = pa.array([place not in refused for place in range(batch.num_rows)])
-        return made.filter(passing)
+        return made.filter(pc.invert(mask_of(list(refused), batch.num_rows)))
 
     def _batches(
         self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
@@ -254,20 +252,14 @@ def cast_binary(column: pa.Array) -> pa.Array:
     return pc.cast(column, pa.string())
 
 
-def _readable(column: pa.Array) -> pa.Array:
-    """The bytes of a column as text, with NULL for what is no UTF-8."""
+def _readable(column: pa.Array) -> tuple[pa.Array, list[CastFailure]]:
+    """The bytes of a column as text, with NULL in the place of what is no UTF-8; and these."""
     try:
-        return cast_binary(column)
+        return cast_binary(column), []
     except pa.ArrowInvalid:
-        bad = [_is_utf8(value) for value in column.to_pylist()]
-        return cast_binary(pc.if_else(pa.array(bad), column, None))
-
-
-def _unreadable(column: pa.Array) -> list[CastFailure]:
-    if not pa.types.is_binary(column.type):
-        return []
-    values = enumerate(column.to_pylist())
-    return [CastFailure(row, repr(value), "is no UTF-8") for row, value in values if not _is_utf8(value)]
+        values = enumerate(column.to_pylist())
+        bad = [CastFailure(row, repr(value), "is no UTF-8") for row, value in values if not _is_utf8(value)]
+    return cast_binary(pc.if_else(mask_of([failure.row for failure in bad], len(column)), None, column)), bad
 
 
 def _is_utf8(value: bytes | None) -> bool:
