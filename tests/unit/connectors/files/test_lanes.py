@@ -135,9 +135,13 @@ def test_a_lane_has_one_thread_for_all_its_chunks_and_lets_go_of_each(tmp_path):
 def test_what_a_lane_meets_is_raised(tmp_path):
     """At the end, if not before; the parts are given back once nothing is written any more."""
     lanes = lanes_of(tmp_path, Gated(OSError(28, "No space left on device")), 2)
-    lanes.write([batch(1)])
-    with pytest.raises(TransientConnectorError, match="No space left"):
+
+    def write_and_finish():
+        lanes.write([batch(1)])
         lanes.finish()
+
+    with pytest.raises(TransientConnectorError, match="No space left"):
+        write_and_finish()
     lanes.abandon()
 
 
