@@ -76,7 +76,7 @@ class SqlLedger:
 
     def exists(self) -> bool:
         """Whether the ledger is there, whole."""
-        return has_tables(self._session, TABLES)
+        return self._has(TABLES)
 
     def create(self) -> None:
         """Make the ledger where it is not there."""
@@ -156,7 +156,7 @@ class SqlLedger:
 
     def set_aside(self, entry: LedgerEntry, rejected: pa.Table, settled: Sequence[str]) -> None:
         """Store the rows that a load refused; see `QuarantiningWriter.quarantine`."""
-        is_there = has_tables(self._session, _QUARANTINE)
+        is_there = self._has(_QUARANTINE)
         mine = f"pipeline_id = {_literal(entry.pipeline_id)}"
         if is_there and entry.write_mode == "replace":
             self._session.execute(f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} RETURNING load_id")
@@ -176,7 +176,7 @@ class SqlLedger:
     def quarantined(self, pipeline_id: str) -> pa.Table:
         """See `QuarantineDestination.quarantined`."""
         schema = with_load_id(REJECTED_SCHEMA.empty_table(), "").schema
-        if not has_tables(self._session, {**TABLES, **_QUARANTINE}):
+        if not self._has({**TABLES, **_QUARANTINE}):
             return schema.empty_table()
         columns = ", ".join(f"q.{name}" for name in schema.names)
         rows = self._session.fetch_arrow(
@@ -204,7 +204,7 @@ class SqlLedger:
         if not self.exists():
             return
         mine = f"SELECT pipeline_id FROM {LEDGER_SCHEMA}.fence WHERE target = {_literal(self._target)}"
-        known = [*TABLES, *(_QUARANTINE if has_tables(self._session, _QUARANTINE) else ())]
+        known = [*TABLES, *(_QUARANTINE if self._has(_QUARANTINE) else ())]
         for table in reversed(known):
             self._session.execute(
                 f"DELETE FROM {LEDGER_SCHEMA}.{table} WHERE pipeline_id IN ({mine}) RETURNING pipeline_id"
@@ -232,6 +232,9 @@ class SqlLedger:
             f"SELECT row_hash, n FROM {LEDGER_SCHEMA}.seen WHERE pipeline_id = {_literal(pipeline_id)}"
         )
         return rows.cast(SEEN_SCHEMA)
+
+    def _has(self, tables: Mapping[str, str]) -> bool:
+        return has_tables(self._session, tables)
 
     def _fences(self, condition: str) -> list[tuple[Any, ...]]:
         return self._session.execute(

@@ -32,9 +32,9 @@ def quarantined(job: Job) -> pa.Table:
         RecipeError: The destination keeps none.
     """
     destination = job.destination
-    if not isinstance(destination, QuarantineDestination):
+    if destination is None or not isinstance(destination, QuarantineDestination):
         raise RecipeError(f"the destination of `{job.recipe.name}` has no quarantine")
-    head = job.destination.head(job.recipe.name, None) if job.destination is not None else None
+    head = destination.head(job.recipe.name, None)
     if head is None:
         return with_load_id(REJECTED_SCHEMA.empty_table(), "")
     return destination.quarantined(head.pipeline_id)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -85,8 +86,12 @@ def pattern_root(pattern: str) -> str:
         return pattern
     if not glob.has_magic(pattern) or os.path.exists(pattern):  # noqa: PTH110
         return os.path.dirname(pattern)  # noqa: PTH120
-    head = pattern[: next(i for i, char in enumerate(pattern) if char in "*?[")]
-    return os.path.dirname(head)  # noqa: PTH120
+    return os.path.dirname(before_wildcard(pattern))  # noqa: PTH120
+
+
+def before_wildcard(pattern: str) -> str:
+    """What stands before the first wildcard of a glob; the whole of what is none."""
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
 
 
 def expand(pattern: str, suffixes: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from arrowload.core.exceptions import TransientConnectorError
-from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, NoFilesError
+from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, NoFilesError, before_wildcard
 from arrowload.io.s3 import SCHEME, S3Object, S3Prefix, is_s3, read_range, split_url
 
 if TYPE_CHECKING:
@@ -116,25 +116,26 @@ def expand_s3(pattern: str, suffixes: Sequence[str], access: AwsAccess) -> list[
     Raises:
         NoFilesError: There are none.
     """
-    head = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    head = before_wildcard(pattern)
     if head != pattern:
         prefix = S3Prefix(head.rpartition("/")[0], access)
         matches = re.compile(_glob_expression(pattern[len(prefix.url) + 1 :])).fullmatch
         found = [o for o in prefix.objects() if matches(o.name) and ARROWLOAD_FOLDER not in o.name.split("/")]
         what = f"no object matches `{pattern}`"
     else:
-        above, _, name = pattern.rstrip("/").rpartition("/")
-        prefix = S3Prefix(above, access) if is_s3(above) and above != SCHEME else S3Prefix(pattern, access)
-        whole = prefix.find(name) if is_s3(above) and above != SCHEME and not pattern.endswith("/") else None
-        if whole is not None:
-            return [_as_file(prefix, whole)]
+        above, _, name = pattern.rpartition("/")
+        if name and is_s3(above) and above != SCHEME:
+            prefix = S3Prefix(above, access)
+            whole = prefix.find(name)
+            if whole is not None:
+                return [_as_file(prefix, whole)]
         prefix = S3Prefix(pattern, access)
         found = [o for o in prefix.objects() if o.name.lower().endswith(tuple(suffixes))]
         found = [o for o in found if not any(part[:1] in ("_", ".") for part in o.name.split("/"))]
         what = f"there is no object `{pattern}`, nor one below it that ends in {' or '.join(suffixes)}"
     if not found:
         raise NoFilesError(what, context={"path": pattern}, hint="check `path` and `aws`")
-    return [_as_file(prefix, item) for item in found]
+    return as_files(prefix, found)
 
 
 def _as_file(prefix: S3Prefix, item: S3Object) -> FileInfo:

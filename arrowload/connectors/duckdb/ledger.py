@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arrowload.connectors.sql_ledger import LEDGER_SCHEMA, TABLES, SqlLedger
+from arrowload.connectors.sql_ledger import LEDGER_SCHEMA, SqlLedger
 from arrowload.io.sql import TableName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arrowload.connectors.duckdb.session import DuckDBSession
 
 
@@ -26,8 +28,11 @@ class DuckDBLedger(SqlLedger):
 
     def exists(self) -> bool:
         """Whether the ledger is there, whole; looked for until it has been found once."""
-        self._is_there = self._is_there or all(self._file.columns(TableName(LEDGER_SCHEMA, name)) for name in TABLES)
+        self._is_there = self._is_there or super().exists()
         return self._is_there
+
+    def _has(self, tables: Mapping[str, str]) -> bool:
+        return all(self._file.columns(TableName(LEDGER_SCHEMA, name)) for name in tables)
 
     def fence(self, pipeline_id: str, recipe: str, epoch: int, owner: str) -> None:
         """Make the ledger where it is not there, and raise the fence, by one commit; raises as `install_fence`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from arrowload.connectors.files.storage import open_storage
 from arrowload.core.exceptions import DataError, RecipeError, StateError, TransientConnectorError
 from arrowload.core.state import State
 from arrowload.io.aws import AwsAccess
-from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, describe, expand, pattern_root
+from arrowload.io.files import ARROWLOAD_FOLDER, FileInfo, before_wildcard, describe, expand, pattern_root
 from arrowload.io.s3 import SCHEME, is_s3
 from arrowload.io.s3_files import expand_s3
 from arrowload.models.source_config import CursorIncremental, IncrementalConfig
@@ -68,10 +67,8 @@ def common_root(paths: Sequence[str]) -> str:
     in_s3 = [is_s3(path) for path in paths]
     if not any(in_s3):
         return os.path.commonpath([os.path.abspath(pattern_root(path)) for path in paths])  # noqa: PTH100
-    heads = [re.split(r"[*?\[]", path, maxsplit=1)[0] for path in paths]
-    folders = [
-        head.rpartition("/")[0] if head != path else path.rstrip("/") for head, path in zip(heads, paths, strict=True)
-    ]
+    heads = [(before_wildcard(path), path) for path in paths]
+    folders = [path.rstrip("/") if head == path else head.rpartition("/")[0] for head, path in heads]
     if not all(in_s3) or len({folder.split("/")[2] for folder in folders}) > 1:
         raise RecipeError(
             "files of one source are in one bucket, or all on this machine",
@@ -88,7 +85,7 @@ def dataset_log(path: str, access: AwsAccess = _NO_ACCESS) -> DatasetLog | None:
 
 def _log(path: str, access: AwsAccess) -> DatasetLog | None:
     if is_s3(path):
-        return DatasetLog(open_storage(path, access)).refresh() if not re.search(r"[*?\[]", path) else None
+        return DatasetLog(open_storage(path, access)).refresh() if before_wildcard(path) == path else None
     if "://" in path or not os.path.isdir(os.path.join(path, ARROWLOAD_FOLDER, "log")):  # noqa: PTH112, PTH118
         return None
     return DatasetLog(open_storage(path, access)).refresh()
