@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.names import nearest
+from arrowload.core.types import MAX_DECIMAL_DIGITS, decimal_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-# Bits of an integer → the digits that it may need; 20 for an unsigned one of 64 bits.
-_INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+# Bits of an integer → the digits that it may need, and the digits that it surely has room for.
+_NEEDS: Final = {8: 3, 16: 5, 32: 10, 64: 20}
+_HOLDS: Final = {8: 2, 16: 4, 32: 9, 64: 18}
 
 
 def fingerprint(schema: pa.Schema) -> str:
@@ -62,47 +64,51 @@ def holds(stored: pa.DataType, incoming: pa.DataType) -> bool:
     """
     if pt.is_null(stored) or pt.is_null(incoming):
         return True
-    if _is_number(stored) and _is_number(incoming):
-        return bool(holding_both(stored, incoming) == stored)
+    if is_number(stored) and is_number(incoming):
+        return holds_numbers(stored, incoming)
     return is_storable(incoming, stored) and _kind(stored) != "json"
 
 
-def holding_both(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+def holds_numbers(stored: pa.DataType, incoming: pa.DataType) -> bool:
+    """Whether `stored` holds every number of type `incoming`; false when one of them is no number."""
+    if pt.is_floating(incoming) and pt.is_floating(stored):
+        return bool(incoming.bit_width <= stored.bit_width)
+    if pt.is_integer(incoming) and pt.is_integer(stored):
+        signs = pt.is_unsigned_integer(incoming) - pt.is_unsigned_integer(stored)
+        return bool(incoming.bit_width + signs <= stored.bit_width) and signs >= 0
+    if pt.is_unsigned_integer(stored):
+        return False  # a decimal has a sign
+    needed, room = _digits(incoming, _NEEDS), _digits(stored, _HOLDS)
+    return needed is not None and room is not None and needed[0] <= room[0] and needed[1] <= room[1]
+
+
+def holding_both(stored: pa.DataType, incoming: pa.DataType) -> pa.DataType | None:
     """The narrowest type of number that holds every value of both exactly; None when there is none."""
-    if a == b:
-        return a
-    if pt.is_floating(a) and pt.is_floating(b):
-        return max(a, b, key=lambda kind: kind.bit_width)
-    if pt.is_integer(a) and pt.is_integer(b):
-        return _integer_for(a, b)
-    digits = [_digits(kind) for kind in (a, b)]
-    if digits[0] is None or digits[1] is None:
+    for one, other in ((stored, incoming), (incoming, stored)):
+        if is_number(one) and holds_numbers(one, other):
+            return one
+    if pt.is_integer(stored) and pt.is_integer(incoming):
+        # One has no sign and is as wide as the other, or wider.
+        bits = 2 * max(stored.bit_width, incoming.bit_width)
+        return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}.get(bits, decimal_type(_NEEDS[64], 0))
+    a, b = _digits(stored, _NEEDS), _digits(incoming, _NEEDS)
+    if a is None or b is None:
         return None
-    whole, scale = max(digits[0][0], digits[1][0]), max(digits[0][1], digits[1][1])
-    return (
-        (pa.decimal128 if whole + scale <= 38 else pa.decimal256)(whole + scale, scale) if whole + scale <= 76 else None
-    )
+    scale = max(a[1], b[1])
+    precision = max(a[0], b[0]) + scale
+    return decimal_type(precision, scale) if precision <= MAX_DECIMAL_DIGITS else None
 
 
-def _integer_for(a: pa.DataType, b: pa.DataType) -> pa.DataType:
-    unsigned = [kind for kind in (a, b) if pt.is_unsigned_integer(kind)]
-    if len(unsigned) != 1:
-        return max(a, b, key=lambda kind: kind.bit_width)
-    # A signed integer holds an unsigned one of half its width.
-    signed = a if b is unsigned[0] else b
-    bits = max(signed.bit_width, 2 * unsigned[0].bit_width)
-    return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}.get(bits, pa.decimal128(20, 0))
-
-
-def _digits(kind: pa.DataType) -> tuple[int, int] | None:
-    """Digits before and after the point that a value may have; None for what is no exact number."""
-    if pt.is_decimal(kind):
-        return kind.precision - kind.scale, max(kind.scale, 0)
-    return (_INTEGER_DIGITS[kind.bit_width], 0) if pt.is_integer(kind) else None
-
-
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """An integer, a float or a decimal."""
     return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind))
+
+
+def _digits(kind: pa.DataType, of_integers: Mapping[int, int]) -> tuple[int, int] | None:
+    """Digits before and after the point, None for what is no exact number."""
+    if pt.is_decimal(kind):
+        return kind.precision - kind.scale, kind.scale
+    return (of_integers[kind.bit_width], 0) if pt.is_integer(kind) else None
 
 
 def require_storable(field: pa.Field, stored: pa.DataType, target: str, *, hint: str) -> None:

@@ -14,20 +14,15 @@ import pyarrow as pa
 from arrowload.connectors.postgres.types import NATIVE, PgType
 from arrowload.core.casting import check_cast
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.schema import is_storable
+from arrowload.core.schema import holds_numbers, is_number, is_storable
 from arrowload.core.types import MAX_DECIMAL_DIGITS, decimal_type
 from arrowload.io.sql import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from arrowload.connectors.postgres.catalogue import Column
 
 # A numeric without modifier takes decimals as they come, and other numbers as this.
 _ANY_NUMBER: Final = pa.decimal128(38, 9)
-# Bits of an integer → the digits that it may need, and the digits that it surely has room for.
-_NEEDS: Final = {8: 3, 16: 5, 32: 10, 64: 20}
-_HOLDS: Final = {8: 2, 16: 4, 32: 9, 64: 18}
 # Fractions of a second that a modifier leaves → the unit that holds no more.
 _UNITS: Final = {-1: "us", 6: "us", 3: "ms", 0: "s"}
 _DDL: Final = {
@@ -127,8 +122,8 @@ def holds_all(incoming: pa.DataType, stored: pa.DataType) -> bool:
         return True
     if pa.types.is_list(incoming) and pa.types.is_list(stored):
         return holds_all(incoming.value_type, stored.value_type)
-    if _is_number(incoming) or _is_number(stored):
-        return _holds_all_numbers(incoming, stored)
+    if is_number(incoming) or is_number(stored):
+        return holds_numbers(stored, incoming)
     if pa.types.is_timestamp(incoming) or pa.types.is_time(incoming):
         units = ("s", "ms", "us", "ns")
         return units.index(incoming.unit) <= units.index(stored.unit)
@@ -236,24 +231,3 @@ _DDL_BY_TEST: Final = (
     ("time", (pa.types.is_time,)),
     ("interval", (pa.types.is_duration, pa.types.is_interval)),
 )
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _holds_all_numbers(incoming: pa.DataType, stored: pa.DataType) -> bool:
-    if pa.types.is_floating(incoming) and pa.types.is_floating(stored):
-        return bool(incoming.bit_width <= stored.bit_width)
-    if pa.types.is_integer(incoming) and pa.types.is_integer(stored):
-        signs = pa.types.is_unsigned_integer(incoming) - pa.types.is_unsigned_integer(stored)
-        return bool(incoming.bit_width + signs <= stored.bit_width) and signs >= 0
-    needed, room = _digits(incoming, _NEEDS), _digits(stored, _HOLDS)
-    return needed is not None and room is not None and needed[0] <= room[0] and needed[1] <= room[1]
-
-
-def _digits(kind: pa.DataType, of_integers: Mapping[int, int]) -> tuple[int, int] | None:
-    """Digits before and after the point, None for what is no exact number."""
-    if pa.types.is_decimal(kind):
-        return kind.precision - kind.scale, kind.scale
-    return (of_integers[kind.bit_width], 0) if pa.types.is_integer(kind) else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from arrowload.core.casting import cast_exact
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.schema import require_demanded, require_storable
+from arrowload.core.schema import holding_both, holds, require_demanded, require_storable
 
 
 def test_a_column_of_another_kind_is_refused():
@@ -36,3 +37,35 @@ def test_rows_bring_what_the_table_demands(columns, hint):
     assert caught.value.message == "the table `t` demands column `name`, which the recipe does not load"
     assert caught.value.context == {"table": "t", "columns": ["name", "zip"]}
     assert caught.value.hint == hint
+
+
+NUMBERS = [
+    *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+    *(pa.decimal128(5, 2), pa.decimal128(18, 0), pa.decimal128(19, 0), pa.decimal128(38, 10), pa.decimal256(60, 0)),
+    *(pa.float32(), pa.float64()),
+]
+
+
+def extremes(kind: pa.DataType) -> pa.Array:
+    """The values that ask for the most room."""
+    if pa.types.is_decimal(kind):
+        nines = f"{'9' * (kind.precision - kind.scale)}.{'9' * kind.scale}".rstrip(".")
+        return pa.array([f"-{nines}", nines]).cast(kind)
+    if pa.types.is_floating(kind):
+        return pa.array([float("-inf"), 2.0**-20], kind)
+    signed = pa.types.is_signed_integer(kind)
+    bits = kind.bit_width - signed
+    return pa.array([-(2**bits) if signed else 0, 2**bits - 1], kind)
+
+
+@pytest.mark.parametrize("incoming", NUMBERS, ids=str)
+@pytest.mark.parametrize("stored", NUMBERS, ids=str)
+def test_a_column_that_holds_both_holds_the_greatest_of_each(stored: pa.DataType, incoming: pa.DataType) -> None:
+    """Exactly; and it is the column that is there when that one holds what comes."""
+    both = holding_both(stored, incoming)
+
+    assert (both is None) == (pa.types.is_floating(stored) != pa.types.is_floating(incoming))
+    assert (both == stored) == holds(stored, incoming)
+    for kind in (stored, incoming) if both is not None else ():
+        values = extremes(kind)
+        assert cast_exact(cast_exact(values, both), kind).equals(values)
