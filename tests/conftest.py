@@ -42,6 +42,16 @@ def postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     database.drop()
 
 
+@pytest.fixture
+def empty_store() -> Iterator[None]:
+    """The tables of `type: memory` are those of the test, and gone after it."""
+    from arrowload.connectors.memory.store import store
+
+    store.clear()
+    yield
+    store.clear()
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[MotoServer]:
     """A server that answers as S3 and DynamoDB do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tests.faults.processes import run_recipe, start_command, start_recipe
 from tests.faults.test_kill_everywhere import PostgresTarget, Target, World, target
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
     from tests.postgres_server import PostgresDatabase
@@ -35,18 +37,25 @@ def due(folder: Path, target: Target, mode: str) -> World:
     return world
 
 
+@contextmanager
+def in_a_batch(folder: Path, *, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A run that has written its first batch, and takes so long over the second."""
+    slow = {"ARROWLOAD_FAILPOINTS": f"stage.batch=delay({seconds})@2"}
+    with start_command("run", "recipe.json", "--log-format", "json", folder=folder, environment=slow) as process:
+        for line in process.stderr or ():
+            if '"RowsMoved"' in line:
+                break
+        yield process
+
+
 @pytest.mark.fault(11)
 @pytest.mark.parametrize("target", PLACES, indirect=True)
 def test_a_run_is_told_to_end(tmp_path: Path, target: Target) -> None:
     """SIGTERM in the middle of a batch: exit 75, as before, the lease given back."""
     world = due(tmp_path, target, "append")
     before = sorted(target.rows())
-    slow = {"ARROWLOAD_FAILPOINTS": "stage.batch=delay(1.5)@2"}
 
-    with start_command("run", "recipe.json", "--log-format", "json", folder=tmp_path, environment=slow) as process:
-        for line in process.stderr or ():
-            if '"RowsMoved"' in line:
-                break
+    with in_a_batch(tmp_path, seconds=1.5) as process:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
 
@@ -62,12 +71,8 @@ def test_a_run_that_is_told_to_end_and_then_killed(tmp_path: Path, target: Targe
     """SIGKILL while it cleans up: the next plain run loads all."""
     world = due(tmp_path, target, "append")
     before = sorted(target.rows())
-    slow = {"ARROWLOAD_FAILPOINTS": "stage.batch=delay(20)@2"}
 
-    with start_command("run", "recipe.json", "--log-format", "json", folder=tmp_path, environment=slow) as process:
-        for line in process.stderr or ():
-            if '"RowsMoved"' in line:
-                break
+    with in_a_batch(tmp_path, seconds=20) as process:
         time.sleep(1)  # so that the second batch is waiting, and the clean-up waits for it
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)

@@ -12,21 +12,16 @@ import pytest
 import arrowload
 from arrowload.connectors.memory.store import store
 from arrowload.core.exceptions import DataError, RecipeError
+from tests.integration.places import places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresDatabase
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 DATABASES = ["duckdb", "postgres"]
-
-
-@pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
-    yield
-    store.clear()
 
 
 class World:
@@ -36,15 +31,11 @@ class World:
         self.kind, self.folder, self.postgres = kind, folder, postgres
 
     def recipe(self, contract: Any, mode: str = "append", limit: int = 100) -> dict[str, Any]:
-        places: dict[str, dict[str, Any]] = {
-            "duckdb": {"type": "duckdb", "path": str(self.folder / "out.duckdb"), "table": "out"},
-            "postgres": {"type": "postgres", "table": "out", **self.postgres.keys},
-            "parquet": {"type": "parquet", "path": str(self.folder / "out")},
-        }
+        place = places(self.folder, self.postgres)[self.kind]
         return {
             "name": "r",
             "source": {"type": "memory", "name": "t"},
-            "destination": {**places[self.kind], "write_mode": mode, "contract": contract},
+            "destination": {**place, "write_mode": mode, "contract": contract},
             "runtime": {"max_rejected": limit},
             "state": {"type": "local", "path": str(self.folder / "state")},
         }

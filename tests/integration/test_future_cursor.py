@@ -14,20 +14,14 @@ from arrowload.connectors.memory.store import store
 from arrowload.core.exceptions import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresDatabase
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 TODAY = dt.datetime.now(dt.UTC).replace(microsecond=0)
 KINDS = {"timestamptz": pa.timestamp("us", "UTC"), "timestamp": pa.timestamp("us"), "date": pa.date32()}
-
-
-@pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
-    yield
-    store.clear()
 
 
 class Source:

@@ -14,22 +14,17 @@ import pytest
 import arrowload
 from arrowload.connectors.memory.store import store
 from arrowload.core.exceptions import DataError
+from tests.integration.places import places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 KINDS = ["duckdb", "postgres", "parquet", "csv", "parquet in S3", "csv in S3"]
-
-
-@pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
-    yield
-    store.clear()
 
 
 class Target:
@@ -40,11 +35,7 @@ class Target:
         self.bucket = moto.make_bucket() if "S3" in kind else ""
 
     def recipe(self, mode: str = "append", *, cursor: bool = True, **destination: Any) -> dict[str, Any]:
-        places: dict[str, dict[str, Any]] = {
-            "duckdb": {"type": "duckdb", "path": str(self.folder / "out.duckdb"), "table": "out"},
-            "postgres": {"type": "postgres", "table": "out", **self.postgres.keys},
-            "parquet": {"type": "parquet", "path": str(self.folder / "out")},
-            "csv": {"type": "csv", "path": str(self.folder / "out")},
+        here = places(self.folder, self.postgres) | {
             "parquet in S3": {"type": "parquet", "path": f"s3://{self.bucket}/out", "aws": self.moto.keys},
             "csv in S3": {"type": "csv", "path": f"s3://{self.bucket}/out", "aws": self.moto.keys},
         }
@@ -53,7 +44,7 @@ class Target:
         return {
             "name": "r",
             "source": {"type": "memory", "name": "t", **incremental},
-            "destination": {**places[self.kind], "write_mode": mode, **keys, **destination},
+            "destination": {**here[self.kind], "write_mode": mode, **keys, **destination},
             "state": {"type": "local", "path": str(self.folder / "state")},
         }
 

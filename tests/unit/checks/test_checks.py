@@ -18,10 +18,11 @@ from arrowload.core.registry import checks
 from arrowload.engine.events import RunEvent, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresDatabase
+
+pytestmark = pytest.mark.usefixtures("empty_store")
 
 NOW = dt.datetime.now(dt.UTC)
 ROWS = {
@@ -31,13 +32,6 @@ ROWS = {
     "at": pa.array([NOW - dt.timedelta(hours=n) for n in (3, 2, 1, 4)]),
     "ok": [True, False, True, None],
 }
-
-
-@pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
-    yield
-    store.clear()
 
 
 def recipe(folder: Path, *of: dict[str, Any], mode: str = "append", **more: Any) -> dict[str, Any]:

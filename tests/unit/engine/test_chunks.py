@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from tests.postgres_server import PostgresDatabase
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 
 @pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
+def _disarmed() -> Iterator[None]:
     yield
-    store.clear()
     failpoint.arm("")
 
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 
 @pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
+def _disarmed() -> Iterator[None]:
     yield
-    store.clear()
     failpoint.arm("")
 
 

@@ -19,15 +19,9 @@ from arrowload.engine.moves import harm_of
 from arrowload.engine.operations import Operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
-    store.clear()
-    yield
-    store.clear()
+pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 def recipe(folder: Path, mode: str = "append", name: str = "r") -> dict[str, Any]:
