@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
     from arrowload.planning.capabilities import Split
+    from arrowload.planning.contract import Drift
     from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
@@ -75,6 +76,7 @@ class Engine:
         self._splits: Sequence[Split] = ()
         self._pipeline: BoundPipeline | None = None
         self._plan: LoadPlan | None = None
+        self._drift: tuple[Drift, ...] = ()
         self._writer: LoadWriter | None = None
         self._seen: SeenRows | None = None
         self._quarantine: Quarantine | None = None
@@ -195,6 +197,8 @@ class Engine:
             self._splits = self._job.splits(snapshot)
             self._plan, self._pipeline = self._job.plan_snapshot(snapshot, self._splits)
         self._snapshot = snapshot
+        # The first chunk changes the target, and the next ones find it as they need it.
+        self._drift = self._drift or self._plan.drift
         self._emit(WindowPlanned(self._plan))
         more = self._chunks.has_more and not window.empty
         return protocol.Planned(empty=window.empty, unknown=unknown, more=more, lower=window.lower, upper=window.upper)
@@ -449,7 +453,7 @@ class Engine:
             destination=plan.target.location if plan.target is not None else "",
             attempts=run.attempt,
             content_hash=entry.content_hash if entry is not None else None,
-            drift=tuple(map(str, plan.drift)),
+            drift=tuple(map(str, self._drift)),
             notes=(*plan.notes, *self._gate.warnings),
         )
 

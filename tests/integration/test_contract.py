@@ -134,6 +134,19 @@ def test_evolve_safe_widens_the_column_in_place(world: World, values: pa.Array, 
 
 
 @pytest.mark.parametrize("world", DATABASES, indirect=True)
+def test_a_load_in_chunks_reports_what_the_first_has_changed(world: World) -> None:
+    recipe = world.recipe("evolve_safe")
+    recipe["source"]["incremental"] = {"strategy": "cursor", "cursor_column": "id"}
+    recipe["runtime"]["commit_every"] = 1
+    store.tables["t"] = pa.table({"id": pa.array([3, 4, 5], pa.int32()), "v": pa.array([2**40] * 3)})
+
+    report = arrowload.run(recipe)
+
+    assert report.commits == 3
+    assert report.drift == ("`v`: int16 → int64: the column becomes int64",)
+
+
+@pytest.mark.parametrize("world", DATABASES, indirect=True)
 def test_a_load_that_fails_leaves_the_type_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from arrowload.core import failpoint
 
