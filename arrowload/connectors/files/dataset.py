@@ -3,6 +3,7 @@
     out/flights/
       3f2a…-0000.parquet      live parts under their final names, so that a plain glob finds them
       _arrowload/log/         the numbered entries; the link of one is the commit
+      _arrowload/checkpoint   a copy of the first of them in one file
       _arrowload/staging/     parts that no reader looks at: not committed yet, or not brought to their final names yet
       _arrowload/seen/        row hashes that a load left for the next one
       _arrowload/quarantine/  rows that a load refused, a file for each load that refused any
@@ -30,7 +31,7 @@ from msgspec.structs import replace
 from arrowload.connectors.base import SEEN_SCHEMA
 from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord, encode_schema, staged
 from arrowload.connectors.files.storage import QUARANTINE, SEEN, STAGING
-from arrowload.core.exceptions import BusyError, another_pipeline
+from arrowload.core.exceptions import BusyError, TransientConnectorError, another_pipeline
 from arrowload.core.failpoint import failpoint
 from arrowload.core.rejection import REJECTED_SCHEMA, single_values, with_load_id
 
@@ -192,7 +193,11 @@ class Dataset:
         self.storage.write(name, sink.getvalue().to_pybytes())
 
     def _read_table(self, name: str) -> pa.Table:
-        with pa.ipc.open_file(pa.py_buffer(self.storage.read(name))) as file:
+        data = self.storage.read(name)
+        if data is None:
+            path = self.storage.where(name)
+            raise TransientConnectorError(f"`{path}` is not there", context={"path": path})
+        with pa.ipc.open_file(pa.py_buffer(data)) as file:
             return file.read_all()
 
     def discard_attempts(self, pipeline_id: str, epoch: int, load_id: str) -> None:
@@ -216,6 +221,7 @@ class Dataset:
         for name in self.storage.unfinished(STAGING):
             if is_owned(name, pipeline_id, below=epoch):
                 self.storage.end_unfinished(f"{STAGING}/{name}")
+        self.log.copy(f"{STAGING}/{staging_name(pipeline_id, epoch, 'checkpoint')}")
 
     def _remove_files(
         self, folder: str, pipeline_id: str, epoch: int, *, committed: Set[str | None], kept: Set[str | None]

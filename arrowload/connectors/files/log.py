@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from arrowload.connectors.base import LedgerEntry, LedgerHead
+from arrowload.connectors.files.checkpoint import ENTRIES_BETWEEN, read_log, write_checkpoint
 from arrowload.connectors.files.storage import LOG, STAGING, entry_name
 from arrowload.core.exceptions import DataError, OutcomeUnknownError, StateError
 from arrowload.core.json_errors import UNREADABLE_JSON
@@ -103,6 +104,7 @@ class DatasetLog:
         self._storage = storage
         self.unsettled: int | None = None
         self.number = 0
+        self._copied = 0
         self.loads: list[LoadRecord] = []
         self.live: list[tuple[DataFile, LoadRecord]] = []
         self.dead: set[str] = set()
@@ -114,10 +116,20 @@ class DatasetLog:
         Raises:
             StateError: An entry cannot be read.
         """
-        for data in self._storage.entries(self.number):
+        if self.number:
+            entries = self._storage.entries(self.number)
+        else:
+            self._copied, entries = read_log(self._storage)
+        for data in entries:
             self._apply(self._decode(self.number + 1, data))
             self.number += 1
         return self
+
+    def copy(self, draft: str) -> None:
+        """Write a checkpoint, by way of a file named `draft`, if the log has grown by many entries since the last."""
+        if self.number - self._copied >= ENTRIES_BETWEEN:
+            write_checkpoint(self._storage, draft)
+            self._copied = self.number
 
     def append(self, draft: Draft) -> bool:
         """Make `draft` the next entry; the entry itself is read by `refresh`.

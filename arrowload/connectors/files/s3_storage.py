@@ -93,16 +93,9 @@ class S3Storage:
         """Nothing is sent before it is committed."""
         return S3Draft(self._prefix, data)
 
-    def read(self, name: str) -> bytes:
-        """The content of an object.
-
-        Raises:
-            TransientConnectorError: There is none of that name.
-        """
-        data = self._prefix.read(name)
-        if data is None:
-            raise TransientConnectorError(f"`{self.where(name)}` is not there", context={"resource": self.where(name)})
-        return data
+    def read(self, name: str) -> bytes | None:
+        """See `Storage.read`."""
+        return self._prefix.read(name)
 
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from arrowload.io.aws import AwsAccess
 
 LOG: Final = f"{ARROWLOAD_FOLDER}/log"
+CHECKPOINT: Final = f"{ARROWLOAD_FOLDER}/checkpoint"
 STAGING: Final = f"{ARROWLOAD_FOLDER}/staging"
 SEEN: Final = f"{ARROWLOAD_FOLDER}/seen"
 QUARANTINE: Final = f"{ARROWLOAD_FOLDER}/quarantine"
@@ -83,8 +84,8 @@ class Storage(Protocol):
     def draft(self, name: str, data: bytes) -> Draft:
         """An entry to be; what is kept of it before it is committed is below staging, under `name`."""
 
-    def read(self, name: str) -> bytes:
-        """The content of a file."""
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None when there is none of that name."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a new file; it is lasting."""
@@ -105,7 +106,7 @@ class Storage(Protocol):
         """Return when the names in `folder` are lasting."""
 
     def move(self, source: str, target: str) -> None:
-        """Give a file another name; a file that is not there has been moved already."""
+        """Give a file another name, which no other file has from then on; one that is not there was moved already."""
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it; one that is gone already is as good."""
@@ -140,14 +141,8 @@ class LocalStorage:
 
     def entries(self, after: int) -> Iterator[bytes]:
         """See `Storage.entries`; looks at the disk for each."""
-        while True:
+        while (data := self.read(entry_name(after + 1))) is not None:
             after += 1
-            path = self.folder / entry_name(after)
-            with os_errors(path):
-                try:
-                    data = path.read_bytes()
-                except (FileNotFoundError, NotADirectoryError):
-                    return
             yield data
 
     def draft(self, name: str, data: bytes) -> LocalDraft:
@@ -156,9 +151,14 @@ class LocalStorage:
         write_file(path, data)
         return LocalDraft(self.folder, path)
 
-    def read(self, name: str) -> bytes:
-        """The content of a file."""
-        return (self.folder / name).read_bytes()
+    def read(self, name: str) -> bytes | None:
+        """See `Storage.read`."""
+        path = self.folder / name
+        with os_errors(path):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""

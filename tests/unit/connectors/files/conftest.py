@@ -1,4 +1,4 @@
-"""A small load into a folder, step by step, as the engine would do it."""
+"""A small load into a folder or a prefix, step by step, as the engine would do it."""
 
 from __future__ import annotations
 
@@ -105,6 +105,31 @@ class Dataset:
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         return done.returncode, done.stderr
+
+
+class S3Dataset(Dataset):
+    """A prefix under test."""
+
+    def __init__(self, moto):
+        self.bucket = moto.make_bucket()
+        super().__init__(f"s3://{self.bucket}/out", moto.access)
+        self.client = moto.client("s3")
+
+    def keys(self, prefix="out/"):
+        listed = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", ())
+        return [item["Key"].removeprefix("out/") for item in listed]
+
+    def glob(self):
+        parts = [key for key in self.keys() if not key.startswith("_arrowload/")]
+        bodies = [self.client.get_object(Bucket=self.bucket, Key=f"out/{key}")["Body"].read() for key in parts]
+        return sorted(n for body in bodies for n in pq.read_table(pa.BufferReader(body))["n"].to_pylist())
+
+    def staged(self):
+        return [key.removeprefix("_arrowload/staging/") for key in self.keys("out/_arrowload/staging/")]
+
+    def uploads(self):
+        found = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
+        return [item["Key"] for item in found]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 
 import botocore.exceptions
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from arrowload.connectors.files.s3_storage import S3Storage
@@ -25,34 +24,9 @@ from arrowload.io import s3
 from arrowload.io.s3 import S3Prefix
 from arrowload.models.units import ResourcePath
 from tests.moto_server import KEY
-from tests.unit.connectors.files.conftest import Dataset
+from tests.unit.connectors.files.conftest import S3Dataset
 
 LOG = "/_arrowload/log/"
-
-
-class S3Dataset(Dataset):
-    """A prefix under test."""
-
-    def __init__(self, moto):
-        self.bucket = moto.make_bucket()
-        super().__init__(f"s3://{self.bucket}/out", moto.access)
-        self.client = moto.client("s3")
-
-    def keys(self, prefix="out/"):
-        listed = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", ())
-        return [item["Key"].removeprefix("out/") for item in listed]
-
-    def glob(self):
-        parts = [key for key in self.keys() if not key.startswith("_arrowload/")]
-        bodies = [self.client.get_object(Bucket=self.bucket, Key=f"out/{key}")["Body"].read() for key in parts]
-        return sorted(n for body in bodies for n in pq.read_table(pa.BufferReader(body))["n"].to_pylist())
-
-    def staged(self):
-        return [key.removeprefix("_arrowload/staging/") for key in self.keys("out/_arrowload/staging/")]
-
-    def uploads(self):
-        found = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
-        return [item["Key"] for item in found]
 
 
 class Line:
