@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 FLIGHTS := recipes/data/flights.csv
-JOBS ?= 2
+JOBS ?= 3
 MINUTES ?= 30
 
 .PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz faults-report soak bench \
@@ -59,18 +59,18 @@ test-rust: setup
 	$(BIN)/python -m tests.with_postgres cargo test --workspace --locked --quiet -- --include-ignored
 
 test-python: setup data
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 test: lint types test-rust test-python  ## Lints, types and all tests but the slow ones.
 
 test-all: lint types test-rust data  ## Every test, the slow ones too.
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS="templates csv_fuzz".
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 faults-report: setup  ## Try every fault of the catalogue, and every defect; write tests/faults/REPORT.md.
-	$(BIN)/python -m pytest -n $(JOBS) -p tests.faults.report --faults-anew -m fault
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -p tests.faults.report --faults-anew -m fault
 
 soak: setup  ## Kill KILLS runs (500) at random, under a writer, in every destination and mode; check every row. SEED=
 	$(BIN)/python -m tests.soak --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
     from pathlib import Path
 
 START = "from arrowload.cli.start import main; main()"
@@ -58,6 +61,13 @@ def test_help_imports_no_driver() -> None:
         assert json.loads(done.stderr.splitlines()[-1]) == [expected, []]
 
 
+def _until_closed(screen: io.FileIO) -> Iterator[bytes]:
+    """What was written; reading from a terminal that nobody writes to any more is an error and not an end."""
+    with contextlib.suppress(OSError):
+        while data := screen.read(65_536):
+            yield data
+
+
 def test_help_is_drawn_by_rich_on_a_terminal() -> None:
     """With colours there, and without them, and what draws them, anywhere else."""
     for arguments in (["--help"], ["run", "-h"]):
@@ -65,7 +75,7 @@ def test_help_is_drawn_by_rich_on_a_terminal() -> None:
         with os.fdopen(screen, "rb", buffering=0) as output:
             subprocess.run([sys.executable, "-c", START, *arguments], stdout=terminal, check=True)
             os.close(terminal)
-            drawn = output.read(65_536)
+            drawn = b"".join(_until_closed(output))
         piped = subprocess.run([sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, check=True).stdout
 
         assert b"\x1b[" in drawn
