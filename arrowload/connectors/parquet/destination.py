@@ -125,7 +125,7 @@ class _ParquetPart:
                 self._file,
                 self._schema,
                 compression=self._compression,
-                use_dictionary=dictionary_columns(first),
+                use_dictionary=dictionary_columns(first, compressed=self._compression != "none"),
                 write_page_checksum=True,
                 write_page_index=True,
                 store_decimal_as_integer=True,

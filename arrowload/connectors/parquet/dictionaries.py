@@ -20,6 +20,11 @@ _SAMPLE_ROWS: Final = 16_384
 _FEW_BYTES: Final = 64 * 1024
 # So many values for each row, each as likely as the other, and half of the rows have one that no row before them has.
 _VALUES_A_ROW: Final = 0.6275
+# Of values that do not come back once another has come, a codec sees each as little as a dictionary does; only in runs
+# longer than this is the dictionary smaller.
+_LONG_RUN: Final = 64
+# Runs for each value, at most, where values do not come back.
+_RUNS_A_VALUE: Final = 1.1
 _COUNTED: Final = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -33,21 +38,23 @@ _COUNTED: Final = (
 )
 
 
-def dictionary_columns(rows: pa.Table) -> bool | list[str]:
+def dictionary_columns(rows: pa.Table, *, compressed: bool) -> bool | list[str]:
     """`use_dictionary` of pyarrow for a file that begins with `rows`: all columns, or the paths of those that gain.
 
     Args:
         rows: The first row group. The others are taken to be like it.
+        compressed: Pages are.
 
     Without price, part and comment, the encoder needs up to a third less for TPC-H lineitem, and the file is a tenth
-    less.
+    less. Without the order's key, which comes in runs, it needs 40 ns a row less (of about 800), and the file is a
+    twentieth less.
     """
-    vain = {field.name for field in rows.schema if _in_vain(rows.column(field.name), field.type)}
+    vain = {field.name for field in rows.schema if _in_vain(rows.column(field.name), field.type, compressed)}
     return [path for field in rows.schema if field.name not in vain for path in _paths(field)] if vain else True
 
 
-def _in_vain(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    """Whether a dictionary of the values, evenly distributed, would not fit its page, or have a value for two rows."""
+def _in_vain(column: pa.ChunkedArray, kind: pa.DataType, compressed: bool) -> bool:
+    """Whether a dictionary would not fit its page, have a value for two rows, or of runs that a codec sees as well."""
     if column.nbytes <= _FEW_BYTES or not any(is_kind(kind) for is_kind in _COUNTED):
         return False
     fitting = min(PAGE_BYTES * len(column) / column.nbytes, _VALUES_A_ROW * (len(column) - column.null_count))
@@ -56,7 +63,16 @@ def _in_vain(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
     # Of `fitting` values, each as likely as the other, so many are met in a sample.
     met = fitting * -math.expm1(-rows / max(1.0, fitting))
     distinct: int = pc.count_distinct(column).as_py()
-    return bool(distinct > met)
+    return bool(distinct > met) or (
+        compressed and rows < distinct * _LONG_RUN and _runs(column) < distinct * _RUNS_A_VALUE
+    )
+
+
+def _runs(column: pa.ChunkedArray) -> int:
+    """Runs of equal values; NULLs end none."""
+    values = column.combine_chunks().drop_null()
+    changes: int = pc.sum(pc.not_equal(values[1:], values[:-1]), min_count=0).as_py()
+    return changes + 1
 
 
 def _paths(field: pa.Field) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import random
 import uuid
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from arrowload.connectors.parquet.destination import ParquetFormat
 from arrowload.connectors.parquet.dictionaries import PAGE_BYTES, dictionary_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ROWS = 200_000
@@ -27,15 +29,28 @@ def with_distinct(count: int) -> pa.Table:
 
 def test_values_that_fit_a_page_get_a_dictionary_and_others_do_not() -> None:
     fitting = PAGE_BYTES // 8
-    assert dictionary_columns(with_distinct(fitting * 2 // 3)) is True
-    assert dictionary_columns(with_distinct(fitting * 3 // 2)) == []
+    assert dictionary_columns(with_distinct(fitting * 2 // 3), compressed=True) is True
+    assert dictionary_columns(with_distinct(fitting * 3 // 2), compressed=False) == []
 
 
 def test_values_that_hardly_repeat_get_none_however_few_they_are() -> None:
     """A dictionary with a value for every second row, and an index for each, would be no less than the values."""
     few = ROWS // 8
-    assert dictionary_columns(with_distinct(few // 2).slice(0, few)) is True
-    assert dictionary_columns(with_distinct(few).slice(0, few)) == []
+    assert dictionary_columns(with_distinct(few // 2).slice(0, few), compressed=True) is True
+    assert dictionary_columns(with_distinct(few).slice(0, few), compressed=True) == []
+
+
+@pytest.mark.parametrize("run", [2, 4, 30, 100, ROWS])
+@pytest.mark.parametrize("form", [int, str, decimal.Decimal, lambda n: None if n % 3 else f"{n:>20}"])
+def test_values_in_runs_get_none_where_a_codec_sees_them(run: int, form: Callable[[int], object]) -> None:
+    """An order's key, line by line: once gone, it does not come back."""
+    table = pa.table({"n": [form(n // run) for n in range(ROWS)]})
+    assert dictionary_columns(table, compressed=True) == ([] if run < 64 else True)
+    assert dictionary_columns(table, compressed=False) is True
+
+
+def test_a_single_value_among_nulls_is_a_run() -> None:
+    assert dictionary_columns(pa.table({"n": [1, *[None] * 300_000]}), compressed=True) == []
 
 
 @pytest.mark.parametrize(
@@ -51,7 +66,7 @@ def test_values_that_hardly_repeat_get_none_however_few_they_are() -> None:
     ids=["no rows", "NULLs", "null", "less than a page", "list", "no columns"],
 )
 def test_nothing_to_judge_by_changes_nothing(table: pa.Table) -> None:
-    assert dictionary_columns(table) is True
+    assert dictionary_columns(table, compressed=True) is True
 
 
 def test_the_leaves_of_nested_columns_keep_theirs(tmp_path: Path) -> None:
