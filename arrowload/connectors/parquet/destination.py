@@ -25,6 +25,7 @@ _GROUP_ROWS: Final = 1024**2
 # By VmHWM, a thread that encodes takes 3.5 row groups: the rows, the pages, and what the allocator keeps.
 _GROUPS_IN_MEMORY: Final = 4
 _MAX_LANES: Final = 4
+_NO_FORM: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
 
 class ParquetFormat:
@@ -56,7 +57,13 @@ class ParquetFormat:
         Raises:
             RecipeError: Parquet has no form for a column.
         """
-        return pa.schema([_stored_field(field) for field in schema])
+        plain = pa.schema([field.remove_metadata() for field in schema])
+        try:
+            return _read_back(plain)
+        except _NO_FORM:
+            for field in plain:
+                _require_form(field)
+            raise
 
     def open(self, file: PartFile, schema: pa.Schema) -> _ParquetPart:
         """Start a part."""
@@ -72,18 +79,23 @@ class ParquetFormat:
         return ParquetSource(ParquetSourceConfig(type="parquet", path=found, columns=columns, aws=access))
 
 
-def _stored_field(field: pa.Field) -> pa.Field:
-    schema = pa.schema([field.remove_metadata()])
-    sink = pa.BufferOutputStream()
+def _require_form(field: pa.Field) -> None:
     try:
-        pq.write_table(schema.empty_table(), sink)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
+        _read_back(pa.schema([field]))
+    except _NO_FORM as exc:
         raise RecipeError(
             f"Parquet has no form for column `{field.name}` of type {field.type}",
             context={"column": field.name, "type": str(field.type)},
             hint="add a cast step, or leave the column out with a drop step",
         ) from exc
-    return pq.read_schema(pa.BufferReader(sink.getvalue())).field(0).remove_metadata()
+
+
+def _read_back(schema: pa.Schema) -> pa.Schema:
+    """`schema` as a file has it."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    found = pq.read_schema(pa.BufferReader(sink.getvalue())).remove_metadata()
+    return pa.schema([field.remove_metadata() for field in found])
 
 
 class _ParquetPart:
