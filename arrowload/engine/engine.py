@@ -95,9 +95,7 @@ class Engine:
                 OutcomeUnknownError, either nothing was committed, or the next run finds what was.
         """
         started = time.monotonic()
-        if self._job.source.facts().replayable:
-            self._plan = self._job.check()
-        run = commit.Run(terms=self._terms())
+        run = commit.Run(terms=self._terms(), attempt=self._check())
         before: State | None = None
         event: protocol.Event = protocol.Ready()
         try:
@@ -118,6 +116,20 @@ class Engine:
         if warning is not None:
             self._emit(Warned(f"clean-up was left to the next run: {warning}"))
         return self._report(run, effect, before or State(), time.monotonic() - started)
+
+    def _check(self) -> int:
+        """Make the plan that the catalogues allow, before anything is changed; in which attempt that was possible."""
+        attempt = 1
+        while self._job.source.facts().replayable:
+            try:
+                self._plan = self._job.check()
+                break
+            except DataLoaderError as exc:
+                if classify(exc) != "retryable" or attempt >= self._job.recipe.runtime.retries.max_attempts:
+                    raise
+                attempt += 1
+                self._pause(attempt, exc)
+        return attempt
 
     # ------------------------------------------------------------ effects
 
@@ -285,12 +297,16 @@ class Engine:
     def _start_over(self, effect: protocol.StartOver) -> protocol.Event:
         self._abandon_attempt()
         self._chunks.forget()
-        pause = wait_s(effect.attempt, self._job.recipe.runtime.retries)
-        self._emit(Retrying(effect.attempt, pause, str(self._last_error)))
-        time.sleep(pause)
+        self._pause(effect.attempt, self._last_error)
         return protocol.Ready()
 
     # ------------------------------------------------------------ parts of effects
+
+    def _pause(self, attempt: int, error: BaseException | None) -> None:
+        """Wait before an attempt, and say for what."""
+        pause = wait_s(attempt, self._job.recipe.runtime.retries)
+        self._emit(Retrying(attempt, pause, str(error)))
+        time.sleep(pause)
 
     def _terms(self) -> protocol.Terms:
         recipe, mode = self._job.recipe, self._job.write_mode

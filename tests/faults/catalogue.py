@@ -148,7 +148,7 @@ FAULTS: Final = (
             Red("lost_answer_is_success", f"{_KILL}test_lost_answer[duckdb-append-finalize.before]"),
             Red(
                 "lost_answer_is_success",
-                "tests/faults/test_cut_connections.py::test_an_answer_to_a_commit_is_lost[6-append]",
+                "tests/faults/test_cut_connections.py::test_an_answer_to_a_commit_is_lost[3-append]",
             ),
         ),
     ),

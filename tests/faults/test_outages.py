@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,46 @@ def test_the_server_crashes_and_comes_back(tmp_path: Path, fragile: PostgresData
     assert run.report is not None
     assert run.report["attempts"] > 1
     assert world.differences() == []
+
+
+def run_too_early(recipe: dict[str, Any], server: PostgresServer) -> Outcome:
+    """A run that begins a second before its server does."""
+    recipe["runtime"] = {"retries": {"max_attempts": 20, "wait_initial": "200ms", "wait_max": "400ms"}}
+    server.stop()
+    with start_recipe(recipe) as run:
+        time.sleep(1.0)
+        server.start()
+        return run.wait()
+
+
+@pytest.mark.fault(38)
+def test_the_destination_comes_up_after_the_run(tmp_path: Path, fragile: PostgresDatabase) -> None:
+    """It is tried again from the first question on, within the one budget of the run."""
+    world = due(tmp_path, PostgresTarget(fragile), "append")
+
+    run = run_too_early(world.recipe, fragile.server)
+
+    assert (run.exit_code, world.differences()) == (0, []), run.error
+    assert run.report is not None
+    assert 1 < run.report["attempts"] <= 20
+
+
+@pytest.mark.fault(38)
+def test_the_source_comes_up_after_the_run(tmp_path: Path, fragile: PostgresDatabase) -> None:
+    """As with the destination."""
+    fragile.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 100) AS n")
+    recipe = {
+        "name": "early",
+        "source": {"type": "postgres", "dsn": fragile.dsn, "table": "t"},
+        "destination": {"type": "parquet", "path": str(tmp_path / "out")},
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+    }
+
+    run = run_too_early(recipe, fragile.server)
+
+    assert run.exit_code == 0, run.error
+    assert run.report is not None
+    assert (run.report["rows_written"], run.report["attempts"] > 1) == (100, True)
 
 
 @pytest.mark.fault(38)

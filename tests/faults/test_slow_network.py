@@ -83,4 +83,4 @@ def test_a_server_that_never_answers(tmp_path: Path, postgres: PostgresDatabase)
         run = run_recipe(world.recipe)
 
     assert run.exit_code == 75, run
-    assert time.monotonic() - started < 12
+    assert 4 <= time.monotonic() - started < 12
