@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 FLIGHTS := recipes/data/flights.csv
-JOBS ?= 3
+JOBS ?= 4
 MINUTES ?= 30
 
 .PHONY: help setup build run data fmt lint types test test-rust test-python test-all fuzz faults-report soak bench \
