@@ -48,6 +48,12 @@ _MEANINGS: Final = (
         "`{path}` is no DuckDB database",
         "name a database file, or read it as a file",
     ),
+    _Meaning(
+        duckdb.OutOfMemoryException,
+        "",
+        ConnectorError,
+        hint="raise `runtime.max_memory`; every column of a table takes some 30 KiB of it, whatever its rows",
+    ),
     # What may pass: the disk, a failed transaction, a file that another thread is just opening or closing.
     _Meaning(duckdb.IOException, "", TransientConnectorError),
     _Meaning(duckdb.FatalException, "", TransientConnectorError),
