@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import time
 import uuid
 from contextlib import ExitStack
@@ -118,17 +119,21 @@ class Engine:
         return self._report(run, effect, before or State(), time.monotonic() - started)
 
     def _check(self) -> int:
-        """Make the plan that the catalogues allow, before anything is changed; in which attempt that was possible."""
-        attempt = 1
-        while self._job.source.facts().replayable:
+        """Make the plan that the catalogues allow, before anything is changed; the attempt in which that was possible.
+
+        A source that can be read only once is asked when it is read.
+        """
+        if not self._job.source.facts().replayable:
+            return 1
+        for attempt in itertools.count(1):
             try:
                 self._plan = self._job.check()
-                break
             except DataLoaderError as exc:
                 if classify(exc) != "retryable" or attempt >= self._job.recipe.runtime.retries.max_attempts:
                     raise
-                attempt += 1
-                self._pause(attempt, exc)
+                self._pause(attempt + 1, exc)
+            else:
+                break
         return attempt
 
     # ------------------------------------------------------------ effects

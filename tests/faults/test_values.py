@@ -171,8 +171,8 @@ def test_ten_thousand_columns(tmp_path: Path, target: Target) -> None:
     """Stored, by DuckDB with more memory; or, by Postgres, which has room for 1600, refused without a trace."""
     names = ",".join(f"c{i}" for i in range(10_000))
     source = csv(tmp_path, f"{names}\n{','.join(['1'] * 10_000)}\n".encode())
-
     recipe = recipe_of(tmp_path, source, target.config("append"))
+
     run = run_recipe(recipe, patience_s=300)
 
     if isinstance(target, DuckDBTarget):

@@ -52,7 +52,7 @@ _MEANINGS: Final = (
         duckdb.OutOfMemoryException,
         "",
         ConnectorError,
-        hint="raise `runtime.max_memory`; every column of a table takes some 30 KiB of it, whatever its rows",
+        hint="raise `runtime.max_memory`, of which DuckDB gets half; each column of a table takes some 30 KiB there",
     ),
     # What may pass: the disk, a failed transaction, a file that another thread is just opening or closing.
     _Meaning(duckdb.IOException, "", TransientConnectorError),
