@@ -94,13 +94,26 @@ class Snapshot(Protocol):
     state: State
 
     def splits(self, n: int) -> Sequence[Split]:
-        """At most `n` splits, in the order of the rows, that together hold each row of the window once."""
+        """Splits, in the order of the rows, that together hold each row of the window once.
+
+        As many as `n` readers at once have use for: one each, or fewer where the window cannot be divided so; or more
+        and smaller ones where that costs nothing, so that a reader which is done sooner takes some of another's. One
+        for one reader.
+        """
 
     def read_split(self, split: Split, *, batch_size: int) -> pa.RecordBatchReader:
         """The rows of one split, in bounded memory, in batches of about `batch_size` rows.
 
         Splits are read by several threads at once, and a reader may be closed half way.
         """
+
+
+@runtime_checkable
+class SharedSnapshot(Protocol):
+    """A snapshot, besides, of a source that others use too, and that may not have room for every reader."""
+
+    def readers(self, n: int) -> int:
+        """How many of `n` readers at once there is room for now; one at least."""
 
 
 @runtime_checkable

@@ -34,6 +34,7 @@ from arrowload.engine.quarantine import Quarantine
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
 from arrowload.engine.sifting import Sifter
+from arrowload.engine.splits import Splits
 from arrowload.engine.state_keeping import StateKeeping
 from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Counts, Transfer
@@ -42,14 +43,13 @@ from arrowload.models.source_config import CursorIncremental
 from arrowload.planning.capabilities import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import pyarrow as pa
 
     from arrowload.connectors.base import LoadWriter, Snapshot
     from arrowload.engine.events import Subscriber
     from arrowload.engine.job import Job
-    from arrowload.planning.capabilities import Split
     from arrowload.planning.contract import Drift
     from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
@@ -74,7 +74,7 @@ class Engine:
         self._reading = ExitStack()
         self._attempt = ExitStack()
         self._snapshot: Snapshot | None = None
-        self._splits: Sequence[Split] = ()
+        self._splits = Splits()
         self._pipeline: BoundPipeline | None = None
         self._plan: LoadPlan | None = None
         self._drift: tuple[Drift, ...] = ()

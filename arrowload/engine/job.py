@@ -28,7 +28,7 @@ from arrowload.core.casting import check_batch_cast
 from arrowload.core.exceptions import EngineError, RecipeError
 from arrowload.core.registry import state_backends
 from arrowload.core.state import State
-from arrowload.engine.splits import choose_splits
+from arrowload.engine.splits import Splits, choose_splits
 from arrowload.models.contract_config import contract_of
 from arrowload.planning.capabilities import Window
 from arrowload.planning.contract import Agreement, agree
@@ -36,12 +36,11 @@ from arrowload.planning.planner import build_plan, check_destination
 from arrowload.transforms.pipeline import TransformPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from arrowload.connectors.base import Snapshot
     from arrowload.core.typing import WriteMode
     from arrowload.models.recipe import Recipe
-    from arrowload.planning.capabilities import Split
     from arrowload.planning.plan import LoadPlan
     from arrowload.transforms.pipeline import BoundPipeline
 
@@ -107,15 +106,16 @@ class Job:
         with self.source.snapshot(self.state()) as snapshot:
             return self.plan_snapshot(snapshot, self.splits(snapshot))[0]
 
-    def splits(self, snapshot: Snapshot) -> Sequence[Split]:
+    def splits(self, snapshot: Snapshot) -> Splits:
         """The parts of a snapshot that are read side by side."""
         return choose_splits(snapshot, self.recipe.runtime.parallelism)
 
-    def plan_snapshot(self, snapshot: Snapshot, splits: Sequence[Split]) -> tuple[LoadPlan, BoundPipeline]:
+    def plan_snapshot(self, snapshot: Snapshot, splits: Splits) -> tuple[LoadPlan, BoundPipeline]:
         """The plan for the rows of a snapshot, and the pipeline bound to them."""
         plan, pipeline = self.plan_window(snapshot.schema, snapshot.window)
         relayed = self._is_relayed(snapshot, plan)
-        return msgspec.structs.replace(plan, splits=tuple(split.what for split in splits), relayed=relayed), pipeline
+        read = {"splits": tuple(split.what for split in splits.parts), "readers": splits.readers}
+        return msgspec.structs.replace(plan, **read, relayed=relayed), pipeline
 
     def _is_relayed(self, snapshot: Snapshot, plan: LoadPlan) -> bool:
         """Whether rows can pass as they lie on the wire: none is changed, dropped, or told from another."""

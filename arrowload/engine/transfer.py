@@ -26,13 +26,14 @@ from arrowload.engine.events import RowsMoved
 from arrowload.engine.protocol import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
 
     from arrowload.checks.suite import CheckSuite
     from arrowload.connectors.base import Snapshot
     from arrowload.core.rejection import Rejection
     from arrowload.engine.overlap import SeenRows
     from arrowload.engine.sifting import Sifter
+    from arrowload.engine.splits import Splits
     from arrowload.engine.storing import Aside, Storing
     from arrowload.planning.capabilities import Split
     from arrowload.transforms.base import Transformed
@@ -76,7 +77,7 @@ class Transfer:
 
     Attributes:
         snapshot, pipeline: Where rows come from, and what becomes of them.
-        splits: The parts of the snapshot, each read on a thread of its own.
+        splits: The parts of the snapshot; each reader takes the next one, on a thread of its own.
         hashed: Rows are hashed for the ledger; who keeps none need not pay for it.
         relayed: Rows are passed on as they lie on the wire; nothing but their count and their hash is looked at.
         storing: Gives rows the schema that the destination wants to be handed.
@@ -91,7 +92,7 @@ class Transfer:
 
     snapshot: Snapshot
     pipeline: BoundPipeline
-    splits: Sequence[Split]
+    splits: Splits
     storing: Storing
     hashed: bool = True
     relayed: bool = False
@@ -136,8 +137,7 @@ class Transfer:
 
         Pulling needs no GIL: DuckDB, Polars and pyarrow work while Python threads read.
         """
-        splits = deque(self.splits)
-        workers = max(1, len(splits))
+        splits, workers = deque(self.splits.parts), self.splits.readers
         max_bytes = _RELAY_BYTES if self.relayed else self.max_memory // _QUEUE_SHARE
         self._queue = kernels.BatchQueue(self.stream_schema, producers=workers, max_bytes=max_bytes)
         reader = pa.RecordBatchReader.from_stream(self._queue)
@@ -241,7 +241,7 @@ class Transfer:
             out, kept = self._stored(new, first_row)
         else:
             (out, kept), rejected = self.sifter.sift(
-                new, first_row, self._stored, within=split.what if len(self.splits) > 1 else None
+                new, first_row, self._stored, within=split.what if len(self.splits.parts) > 1 else None
             )
         if self.checks is not None and out.num_rows:
             self.checks.add(out, first_row)

@@ -11,11 +11,11 @@ from arrowload.core.secret import mask
 from arrowload.core.types import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from arrowload.planning.plan import LoadPlan
 
-
+_LISTED_SPLITS: Final = 8
 _RELAYED: Final = "as rows lie on the wire, not encoded again; decoded beside, to be checked and hashed for the ledger"
 
 
@@ -28,7 +28,7 @@ def explain_text(plan: LoadPlan) -> str:
         f"route        {plan.source.route}: {plan.source.route_reason}",
         *_listed("reads", plan.window.statements),
         f"window       {_window(plan)}",
-        *_listed("splits", plan.splits),
+        *_listed("splits", _outlined(plan.splits)),
         *_listed("rows read", _columns(plan.input_schema)),
         *_listed("steps", plan.steps or ("none",)),
         *_listed("passed on", (_RELAYED,) if plan.relayed else ()),
@@ -71,8 +71,14 @@ def _window(plan: LoadPlan) -> str:
 
 
 def _at_once(plan: LoadPlan) -> str:
-    n = len(plan.splits) or plan.parallelism
+    n = plan.readers if plan.splits else plan.parallelism
     return f"{n} split" if n == 1 else f"{n} splits"
+
+
+def _outlined(splits: Sequence[str]) -> Sequence[str]:
+    if len(splits) <= _LISTED_SPLITS:
+        return splits
+    return (splits[0], f"… {len(splits) - 2} more …", splits[-1])
 
 
 def _columns(schema: pa.Schema) -> list[str]:

@@ -24,7 +24,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         target: Where and how they are stored; None for a recipe that is only read.
         write_mode, merge_keys: How they are applied.
         delivery, delivery_reason: The level that this recipe gets, and why.
-        splits: What is read at once, one line each; none when the window is empty or was not opened.
+        splits: What is read by itself, one line each; none when the window is empty or was not opened.
+        readers: How many of them are read at once.
         relayed: Rows are passed on as they lie on the wire.
         batch_size, parallelism, max_memory: Rows, splits in flight, bytes.
         checks: What must hold before the load is published, one line each.
@@ -52,6 +53,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     commit_every: str | None = None
     max_rejected: int = 0
     splits: tuple[str, ...] = ()
+    readers: int = 1
     relayed: bool = False
     drift: tuple[Drift, ...] = ()
     notes: tuple[str, ...] = ()

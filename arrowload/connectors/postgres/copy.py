@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from arrowload.connectors.postgres.routes import Reading
-    from arrowload.connectors.postgres.types import PgType
+    from arrowload.connectors.postgres.types import PgType, TypeRow
+    from arrowload.io.postgres import ColumnDescription
     from arrowload.io.sql import TableName
 
 # How a value lies on the wire, and the oid of an array's elements, 0 for what is no array.
@@ -42,6 +43,8 @@ class CopySession(PostgresSession):
 
     def __init__(self, conninfo: str) -> None:
         super().__init__(conninfo, translate_wire_error)
+        self._described: list[ColumnDescription] = []
+        self._types: dict[int, TypeRow] = {}
 
     def read(self, sql: str, reading: Reading, *, batch_size: int) -> Generator[pa.RecordBatch]:
         """The rows of one query, read and decoded on a thread of their own that runs a little ahead.
@@ -131,7 +134,11 @@ class CopySession(PostgresSession):
 
     def _kinds(self, sql: str) -> list[tuple[str, PgType, _Wire]]:
         described = self.describe(sql)
-        types = find_types(self, (oid for _, oid, _ in described))
+        # The splits of one window, read over one connection, have the same columns.
+        if described != self._described:
+            self._types = find_types(self, (oid for _, oid, _ in described))
+            self._described = described
+        types = self._types
         kinds = []
         for name, oid, typmod in described:
             kind = resolve_type(oid, typmod, types[oid].sql, types)

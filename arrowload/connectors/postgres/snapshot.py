@@ -1,4 +1,4 @@
-"""One repeatable read, shared by as many connections as there are splits."""
+"""One repeatable read, shared by as many connections as there are readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PostgresSnapshot:
 
     Args:
         config: Of the source.
-        session: The connection that began the transaction; one split is read over it, several over their own.
+        session: The connection that began the transaction; the only split is read over it, several over others.
         relation: What is read.
         conditions: Which of its rows, as SQL.
         reading: Which columns.
@@ -61,6 +61,7 @@ class PostgresSnapshot:
         self._route = route_of(config)
         self._under_way: Generator[pa.RecordBatch] | None = None
         self._readers: list[RowReader] = []
+        self._idle: list[RowReader] = []
         self._cancelled = False
         self.find_marks: Callable[[int], Sequence[Mark]] = lambda _: ()
         self.relay_format = relay_format(reading) if self._route == "copy" else None
@@ -77,8 +78,15 @@ class PostgresSnapshot:
         """See `DivisibleSnapshot.marks`."""
         return self.find_marks(rows)
 
+    def readers(self, n: int) -> int:
+        """See `SharedSnapshot.readers`; other clients of the server need connections too."""
+        return min(n, max(1, free_connections(self._session) // 2)) if n > 1 else n
+
     def splits(self, n: int) -> Sequence[Split]:
-        """At most `n`: ranges of blocks, or of the values of `split_on`; one where neither can be had."""
+        """Ranges of blocks, more than `n` in a large table; or `n` ranges of `split_on`; one where neither can be had.
+
+        Each range of `split_on` may cost the server a scan of the whole table.
+        """
         parts = self._parts(n)
         alone = len(parts) == 1 and self._route != "connectorx"
         snapshot_id = None if alone else self._session.execute("SELECT pg_export_snapshot() AS id")[0][0]
@@ -128,10 +136,12 @@ class PostgresSnapshot:
                 reader.cancel()
 
     def close(self) -> None:
-        """End the reading that is under way; the snapshot itself stays."""
+        """End the reading that is under way, and close the other connections; the snapshot itself stays."""
         if self._under_way is not None:
             self._under_way.close()
             self._under_way = None
+        while self._idle:
+            self._idle.pop().close()
 
     def scalar(self, column: str, sql: str | None) -> pa.Scalar | None:
         """The value of an SQL expression, in the type in which `column` is read; None for None."""
@@ -143,9 +153,6 @@ class PostgresSnapshot:
         return batch.column(0)[0]
 
     def _parts(self, n: int) -> Sequence[Part]:
-        if n > 1:
-            # Other clients of the server need connections too.
-            n = min(n, max(1, free_connections(self._session) // 2))
         if n == 1:
             return [WHOLE]
         if self._config.split_on is not None:
@@ -175,19 +182,27 @@ class PostgresSnapshot:
                 self._session.run("RELEASE SAVEPOINT reading")
 
     def _beside(self, split: Split, batch_size: int) -> Generator[pa.RecordBatch]:
-        """Over a connection of its own."""
+        """Over a connection beside that of the snapshot."""
         with self._opened(str(split.spec["snapshot"])) as reader:
             yield from reader.read(str(split.spec["query"]), self._reading, batch_size=batch_size)
 
     @contextmanager
     def _opened(self, snapshot_id: str) -> Iterator[RowReader]:
-        reader = open_reader(self._config, snapshot_id)
+        """A connection for one split; the next split has it after that, unless this one came to no good end."""
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = open_reader(self._config, snapshot_id)
         self._readers.append(reader)
         try:
             if self._cancelled:
                 # While it connected, `cancel` could not see it.
                 raise ConnectorError("the reading was cancelled")
             yield reader
+        except BaseException:
+            reader.close()
+            raise
+        else:
+            self._idle.append(reader)
         finally:
             self._readers.remove(reader)
-            reader.close()

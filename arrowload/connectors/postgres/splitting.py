@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 # Older servers scan the whole table for a range of ctid.
 # https://www.postgresql.org/docs/release/14.0/
 _TID_RANGE_SCANS: Final = 14_00_00
+# Readers end within a part of each other, a sixteenth of what each of them reads.
+_PARTS_A_READER: Final = 16
+# Smaller ones do not pay for a query: blocks in all, and of the largest partition, as a query plans with all of them.
+_BLOCKS_A_PART: Final = 2048
+_BLOCKS_A_PARTITION: Final = 256
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -38,16 +43,19 @@ WHOLE: Final = Part(None, "all rows, over one connection")
 
 
 def block_parts(session: Session, relation: Relation, n: int) -> Sequence[Part]:
-    """At most `n` ranges of blocks that together hold each row once; one part where the server cannot scan a range.
+    """Ranges of blocks that together hold each row once, for `n` readers: about as many, or more in a large table.
 
-    A table with children or partitions is cut at the same block numbers in each, so that the parts are of one size.
+    One part where the server cannot scan a range. A table with children or partitions is cut at the same block numbers
+    in each, so that the parts are of one size.
     """
     if relation.kind not in "rpm" or _server_version(session) < _TID_RANGE_SCANS:
         return [WHOLE]
     sizes = _heap_sizes(session, relation)
     if sizes is None:
         return [WHOLE]
-    cuts = sorted({_cut(sizes, sum(sizes) * i // n) for i in range(1, n)} - {0})
+    worth = min(sum(sizes) // _BLOCKS_A_PART, max(sizes) // _BLOCKS_A_PARTITION)
+    parts = max(n, min(n * _PARTS_A_READER, worth))
+    cuts = sorted({_cut(sizes, sum(sizes) * i // parts) for i in range(1, parts)} - {0})
     ends: list[int | None] = [*cuts, None]
     return [_blocks(start, end) for start, end in zip([0, *cuts], ends, strict=True)] if cuts else [WHOLE]
 

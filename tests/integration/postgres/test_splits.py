@@ -11,6 +11,7 @@ import pytest
 
 import arrowload
 from arrowload.connectors.postgres import snapshot as snapshots
+from arrowload.connectors.postgres import splitting
 from arrowload.connectors.postgres.config import PostgresSourceConfig
 from arrowload.connectors.postgres.session import connect
 from arrowload.connectors.postgres.source import PostgresSource
@@ -19,6 +20,7 @@ from arrowload.core.exceptions import ConnectorError, DataLoaderError, RecipeErr
 from arrowload.core.secret import Secret
 from arrowload.core.state import State
 from arrowload.engine.splits import choose_splits
+from arrowload.planning.explain import explain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +61,7 @@ SHAPES = {
 def parts_of(source: PostgresSource, n: int, state: State | None = None) -> list[list[Any]]:
     """The ids of each split."""
     with source.snapshot(state or State()) as snapshot:
-        splits = snapshot.splits(n)
+        splits = snapshot.splits(snapshot.readers(n))
         assert len(splits) <= n
         assert [split.index for split in splits] == list(range(len(splits)))
         return [snapshot.read_split(split, batch_size=500).read_all().column("id").to_pylist() for split in splits]
@@ -237,15 +239,15 @@ def test_windows_are_split_like_tables(postgres: PostgresDatabase, source: Calla
     keys = {"table": "t", "cursor": {"cursor_column": "id", "boundary": "open"}}
     expected = ids(postgres)
 
-    for splitting in ({}, {"split_on": "pad"}, {"split_on": "id"}):
-        with source(**keys, **splitting).snapshot(State()) as snapshot:
+    for split_by in ({}, {"split_on": "pad"}, {"split_on": "id"}):
+        with source(**keys, **split_by).snapshot(State()) as snapshot:
             first = [
                 snapshot.read_split(s, batch_size=500).read_all().column("id").to_pylist() for s in snapshot.splits(3)
             ]
             state = snapshot.state
         assert once(first, expected)
         postgres.execute("INSERT INTO t SELECT g, 'late' FROM generate_series(6001, 6100) g;")
-        assert once(parts_of(source(**keys, **splitting), 3, state), list(range(6001, 6101)))
+        assert once(parts_of(source(**keys, **split_by), 3, state), list(range(6001, 6101)))
         postgres.execute("DELETE FROM t WHERE id > 6000;")
 
 
@@ -283,9 +285,53 @@ def test_auto_gives_small_tables_one_split_and_large_ones_a_core_each(
     found = {}
     for table in ("small", "large"):
         with source(table=table).snapshot(State()) as snapshot:
-            found[table] = len(choose_splits(snapshot, "auto"))
+            found[table] = choose_splits(snapshot, "auto").readers
 
     assert found == {"small": 1, "large": 3}
+
+
+@pytest.mark.parametrize("shape", ["table", "partitioned"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_large_table_has_more_splits_than_readers_and_each_reader_one_connection(
+    postgres: PostgresDatabase,
+    source: Callable[..., PostgresSource],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    driver: str,
+    shape: str,
+) -> None:
+    """Each row once; the plan tells splits from readers; a split that was left half way leaves no connection behind."""
+    monkeypatch.setattr(splitting, "_BLOCKS_A_PART", 8)
+    monkeypatch.setattr(splitting, "_BLOCKS_A_PARTITION", 4)
+    postgres.execute(SHAPES[shape])
+    plain, opened = snapshots.open_reader, []
+    monkeypatch.setattr(snapshots, "open_reader", lambda *of: opened.append(of) or plain(*of))
+    keys = {"driver": driver, "columns": ["id"], "application_name": "the source"}
+    recipe = recipe_of(postgres, tmp_path, source=keys, runtime={"parallelism": 2})
+
+    plan = arrowload.plan(recipe)
+    report = arrowload.run(recipe)
+
+    assert len(plan.splits) > 4
+    assert (plan.readers, len(opened)) == (2, 2)
+    text = explain_text(plan)
+    assert ("2 splits at once" in text, f"… {len(plan.splits) - 2} more …" in text) == (True, len(plan.splits) > 8)
+    assert report.rows_written == len(ids(postgres))
+    assert once([ids(postgres, "FROM target")], ids(postgres))
+    with source(**{**keys, "columns": ("id",), "table": "t"}).snapshot(State()) as snapshot:
+        splits = snapshot.splits(2)
+        half = snapshot.read_split(splits[0], batch_size=10)
+        half.read_next_batch()
+        half.close()
+        del half
+        assert once(
+            [snapshot.read_split(s, batch_size=500).read_all()["id"].to_pylist() for s in splits], ids(postgres)
+        )
+    postgres.execute(
+        "DO $$ BEGIN FOR i IN 1..100 LOOP PERFORM pg_stat_clear_snapshot();"
+        " EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'the source');"
+        " PERFORM pg_sleep(0.05); IF i = 100 THEN RAISE 'a connection is left'; END IF; END LOOP; END $$;"
+    )
 
 
 def test_few_free_connections_give_few_splits(

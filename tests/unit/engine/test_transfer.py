@@ -13,6 +13,7 @@ from arrowload import kernels
 from arrowload.connectors.base import CURSOR_COLUMN, ORDINAL_COLUMN, CancellableSnapshot
 from arrowload.core.exceptions import DataError
 from arrowload.core.state import State
+from arrowload.engine.splits import Splits
 from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Transfer
 from arrowload.planning.capabilities import Split, Window
@@ -65,7 +66,8 @@ class Slow(Served):
 
 def transfer(snapshot: Any, **more: Any) -> Transfer:
     pipeline = TransformPipeline([]).bind(SCHEMA)
-    splits = snapshot.splits(8)
+    parts = snapshot.splits(8)
+    splits = Splits(parts, more.pop("readers", len(parts)))
     return Transfer(snapshot=snapshot, pipeline=pipeline, splits=splits, storing=Storing(SCHEMA), **more)
 
 
