@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # Older servers scan the whole table for a range of ctid.
 # https://www.postgresql.org/docs/release/14.0/
 _TID_RANGE_SCANS: Final = 14_00_00
-# Readers end within a part of each other, a sixteenth of what each of them reads.
-_PARTS_A_READER: Final = 16
+# Readers end within the last part of each other, of what each of them reads about so much.
+_LAST_SHARE: Final = 1 / 32
 # Smaller ones do not pay for a query: blocks in all, and of the largest partition, as a query plans with all of them.
 _BLOCKS_A_PART: Final = 2048
 _BLOCKS_A_PARTITION: Final = 256
@@ -43,19 +43,18 @@ WHOLE: Final = Part(None, "all rows, over one connection")
 
 
 def block_parts(session: Session, relation: Relation, n: int) -> Sequence[Part]:
-    """Ranges of blocks that together hold each row once, for `n` readers: about as many, or more in a large table.
+    """Ranges of blocks that together hold each row once, for `n` readers: as many, or more in a large table.
 
     One part where the server cannot scan a range. A table with children or partitions is cut at the same block numbers
-    in each, so that the parts are of one size.
+    in each, so that the parts are of the size they should be.
     """
     if relation.kind not in "rpm" or _server_version(session) < _TID_RANGE_SCANS:
         return [WHOLE]
     sizes = _heap_sizes(session, relation)
     if sizes is None:
         return [WHOLE]
-    worth = min(sum(sizes) // _BLOCKS_A_PART, max(sizes) // _BLOCKS_A_PARTITION)
-    parts = max(n, min(n * _PARTS_A_READER, worth))
-    cuts = sorted({_cut(sizes, sum(sizes) * i // parts) for i in range(1, parts)} - {0})
+    least = max(_BLOCKS_A_PART, _BLOCKS_A_PARTITION * sum(sizes) // max(1, *sizes))
+    cuts = sorted({_cut(sizes, end) for end in _ends(sum(sizes), n, least)} - {0})
     ends: list[int | None] = [*cuts, None]
     return [_blocks(start, end) for start, end in zip([0, *cuts], ends, strict=True)] if cuts else [WHOLE]
 
@@ -145,6 +144,23 @@ def _family(relation: Relation) -> str:
         f"WITH RECURSIVE parts(oid) AS (SELECT {relation.oid}::oid UNION SELECT i.inhrelid FROM parts"
         " JOIN pg_catalog.pg_inherits i ON i.inhparent = parts.oid)"
     )
+
+
+def _ends(blocks: int, n: int, least: int) -> list[int]:
+    """Where parts end, but for the last: equal parts, or smaller and smaller ones of `least` blocks or more.
+
+    Each part is half of what a reader would get of the rest, so that readers of different speed end at about one time:
+    Polychronopoulos and Kuck, Guided Self-Scheduling, IEEE Transactions on Computers C-36 (1987).
+    """
+    least = max(least, round(blocks / n * _LAST_SHARE))
+    if blocks < 2 * n * least:
+        return [blocks * i // n for i in range(1, n)]
+    ends = []
+    rest = blocks
+    while rest > least:
+        rest -= max(least, rest // (2 * n))
+        ends.append(blocks - rest)
+    return ends
 
 
 def _cut(sizes: Sequence[int], wanted: int) -> int:

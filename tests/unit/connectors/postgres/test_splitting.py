@@ -13,7 +13,7 @@ from arrowload.connectors.base import RelayFormat
 from arrowload.connectors.postgres.binding import TargetColumn
 from arrowload.connectors.postgres.errors import translate_text
 from arrowload.connectors.postgres.relay import _wire, stores_as_is
-from arrowload.connectors.postgres.splitting import _blocks, _cut, _values
+from arrowload.connectors.postgres.splitting import _blocks, _cut, _ends, _values
 from arrowload.core.exceptions import ConnectorError, DataError, TransientConnectorError
 
 SIZES = st.lists(st.integers(0, 10_000), min_size=1, max_size=20)
@@ -40,6 +40,35 @@ def test_cuts_grow_and_parts_are_even(sizes: list[int], n: int) -> None:
     assert cuts == sorted(cuts)
     assert sum(parts) == sum(sizes)
     assert max(parts) <= sum(sizes) / n + len(sizes) + 1
+
+
+def parts_of(blocks: int, n: int) -> list[int]:
+    return [end - start for start, end in pairwise([0, *_ends(blocks, n, 100), blocks])]
+
+
+@given(st.integers(0, 10**7), st.integers(2, 64))
+def test_parts_of_a_large_table_become_smaller(blocks: int, n: int) -> None:
+    """Down to the least that is worth it, and a rest; a small table has as many as readers, of one size."""
+    parts = parts_of(blocks, n)
+
+    assert sum(parts) == blocks
+    if blocks < 200 * n:
+        assert len(parts) == n
+        assert max(parts) - min(parts) <= 1
+    else:
+        assert parts == sorted(parts, reverse=True)
+        assert parts[-2] >= 100
+
+
+@given(st.integers(10**5, 10**7), st.lists(st.floats(1, 2), min_size=2, max_size=16))
+def test_readers_of_different_speed_end_at_about_one_time(blocks: int, speeds: list[float]) -> None:
+    """Each takes the next part when it is done; the first has nothing to do for less than a twelfth of the time."""
+    done = [0.0] * len(speeds)
+    for part in parts_of(blocks, len(speeds)):
+        reader = done.index(min(done))
+        done[reader] += part / speeds[reader]
+
+    assert max(done) - min(done) < max(done) / 12
 
 
 def test_the_ends_of_parts_meet() -> None:
