@@ -10,6 +10,8 @@ import zlib
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from arrowload.connectors.files.storage import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # So many entries are read one by one at most, each by a request of its own where the log is in S3.
 ENTRIES_BETWEEN: Final = 64
+_CRC_BYTES: Final = 4
 
 
 def read_log(storage: Storage) -> tuple[int, Iterator[bytes]]:
@@ -43,12 +46,16 @@ def write_checkpoint(storage: Storage, draft: str) -> None:
 
 
 def _encode(entries: list[bytes]) -> bytes:
-    """An entry, which is JSON without line breaks, to a line, and before them their CRC-32."""
-    body = b"".join(entry + b"\n" for entry in entries)
-    return b"%08x\n%b" % (zlib.crc32(body), body)
+    """The entries in MessagePack, and before them their CRC-32."""
+    body = msgspec.msgpack.encode(entries)
+    return _crc(body) + body
 
 
 def _decode(data: bytes) -> list[bytes]:
     """The entries; none of what is not a checkpoint, or no longer one."""
-    crc, _, body = data.partition(b"\n")
-    return body.splitlines() if crc == b"%08x" % zlib.crc32(body) else []
+    crc, body = data[:_CRC_BYTES], data[_CRC_BYTES:]
+    return msgspec.msgpack.decode(body, type=list[bytes]) if crc == _crc(body) else []
+
+
+def _crc(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(_CRC_BYTES, "little")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from arrowload.connectors.files import checkpoint, log
@@ -86,6 +87,19 @@ def test_a_damaged_copy_is_passed_over(kept, damage):
     load(kept, [5])
     copied, _ = checkpoint.read_log(storage)
     assert copied == 6
+
+
+def test_an_entry_is_copied_whatever_its_form(kept):
+    """Somebody has laid it out over several lines: it is one entry still, in the log and in its copy."""
+    load(kept, [1, 2])
+    storage = storage_of(kept)
+    overwrite(storage, entry_name(2), msgspec.json.format(storage.read(entry_name(2)), indent=2))
+
+    load(kept, [3, 4, 5])
+
+    copied, _ = checkpoint.read_log(storage)
+    assert copied == 4
+    assert kept.live() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("entries", [0, 2, 4])
