@@ -74,12 +74,19 @@ def cast_exact(
         if row is None:
             raise
 
-        def again(part: pa.Array) -> pa.Array:
-            return cast_exact(part, target, form=form, zone=zone, rounding=rounding)
+        def find_all() -> list[CastFailure]:
+            return cast_failures(array, target, form=form, zone=zone, rounding=rounding)
 
-        raise CastFailure(
-            row, _value(array, row), f"is no {type_name(target)}", lambda: find_failures(array, target, again)
-        ) from exc
+        raise CastFailure(row, _value(array, row), f"is no {type_name(target)}", find_all) from exc
+
+
+def cast_failures(array: pa.Array, target: pa.DataType, **options: Any) -> list[CastFailure]:
+    """Every value that `cast_exact` refuses, in their order."""
+    try:
+        _convert(array, target, Options(**options))
+    except pa.ArrowInvalid:
+        return find_failures(array, target, lambda part: cast_exact(part, target, **options))
+    return []
 
 
 def find_failures(array: pa.Array, target: pa.DataType, convert: Callable[[pa.Array], pa.Array]) -> list[CastFailure]:
@@ -92,10 +99,14 @@ def find_failures(array: pa.Array, target: pa.DataType, convert: Callable[[pa.Ar
     """
     # Polars says at once which values are likely to fail; what it is wrong about costs time, and nothing else.
     suspects = _suspects(array, target)
-    rest = array if suspects is None else pc.if_else(suspects, None, array)
-    failures = [] if suspects is not None and _passes(rest, convert) else _failures_in_pieces(rest, convert)
-    for row in pc.indices_nonzero(suspects).to_pylist() if suspects is not None else ():
-        failures += _failures_in_pieces(array.slice(row, 1), convert, row)
+    if suspects is None:
+        failures = _failures_of_distinct(array, pa.arange(0, len(array)), convert, _PIECE)
+    else:
+        rest = pc.if_else(suspects, None, array)
+        passes = _passes(rest, convert)
+        failures = [] if passes else _failures_of_distinct(rest, pa.arange(0, len(array)), convert, _PIECE)
+        rows = pc.indices_nonzero(suspects)
+        failures += _failures_of_distinct(array.take(rows), rows, convert, 1)
     return sorted(failures, key=lambda failure: failure.row)
 
 
@@ -104,19 +115,40 @@ def mask_of(rows: Sequence[int], count: int) -> pa.BooleanArray:
     return pc.is_in(pa.arange(0, count), value_set=pa.array(rows, pa.int64()))
 
 
-def _failures_in_pieces(
-    array: pa.Array, convert: Callable[[pa.Array], pa.Array], first_row: int = 0
+def _failures_of_distinct(
+    values: pa.Array, rows: pa.Array, convert: Callable[[pa.Array], pa.Array], piece: int
 ) -> list[CastFailure]:
-    failures = []
-    pending = [(start, min(start + _PIECE, len(array))) for start in range(0, len(array), _PIECE)]
+    """Those of `values` that `convert` refuses; it is asked once for each, as wrong ones are often the same.
+
+    Args:
+        values: Some of a column.
+        rows: Where they are in it.
+        convert: Raises CastFailure.
+        piece: So many are tried together.
+    """
+    try:
+        encoded = values.dictionary_encode()
+    except pa.ArrowNotImplementedError:
+        distinct, codes = values, pa.arange(0, len(values))
+    else:
+        distinct, codes = encoded.dictionary, encoded.indices
+    found = {failure.row: failure for failure in _failures_in_pieces(distinct, convert, piece)}
+    failing = pc.indices_nonzero(pc.is_in(codes, value_set=pa.array(list(found), codes.type)))
+    return [
+        CastFailure(row, found[code].value, found[code].reason)
+        for row, code in zip(rows.take(failing).to_pylist(), codes.take(failing).to_pylist(), strict=True)
+    ]
+
+
+def _failures_in_pieces(array: pa.Array, convert: Callable[[pa.Array], pa.Array], piece: int) -> Iterator[CastFailure]:
+    pending = [(start, min(start + piece, len(array))) for start in range(0, len(array), piece)]
     while pending:
         start, stop = pending.pop()
         try:
             convert(array.slice(start, stop - start))
         except CastFailure as exc:
-            failures.append(CastFailure(first_row + start + exc.row, exc.value, exc.reason))
+            yield CastFailure(start + exc.row, exc.value, exc.reason)
             pending += [(start + exc.row + 1, stop)] if start + exc.row + 1 < stop else []
-    return failures
 
 
 def _passes(array: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> bool:
@@ -140,9 +172,13 @@ def _suspects(array: pa.Array, target: pa.DataType) -> pa.BooleanArray | None:
             made = values.str.to_datetime(strict=False)
         else:
             made = values.cast(wanted, strict=False)
+        unlike = made.is_null() & values.is_not_null()
+        if values.dtype == pl.String and isinstance(wanted, pl.Decimal):
+            # Digits that it has no place for Polars rounds away.
+            unlike |= values.str.contains(rf"\.\d{{{wanted.scale}}}\d*[1-9]").fill_null(value=False)
     except (PolarsError, PanicException, TypeError, ValueError):
         return None
-    return pa.array((made.is_null() & values.is_not_null()).to_arrow())
+    return pa.array(unlike.to_arrow())
 
 
 def check_cast(
@@ -268,6 +304,8 @@ def _convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array
 
 def _first_failure(array: pa.Array, target: pa.DataType, options: Options) -> int | None:
     """Row of the first value that does not fit, by halving; None when each half fits and only the whole does not."""
+    if len(array) == 1:
+        return 0
     start, stop = 0, len(array)
     while stop - start > 1:
         middle = (start + stop) // 2

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from arrowload.core.lazy import compute as pc
 from arrowload.core.secret import mask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # Who refused it: the source in reading it, a step, the target's types, a merge key that is NULL, or a check. Of a
 # `value` the row was loaded, without it.
@@ -49,20 +46,16 @@ class Rejection(NamedTuple):
     row: pa.RecordBatch
 
 
-def rejected_table(rejections: Iterable[Rejection]) -> pa.Table:
-    """Rejections as rows of `REJECTED_SCHEMA`, secrets masked."""
-    rows = [
-        {
-            "place": rejection.place,
-            "column_name": rejection.column,
-            "code": rejection.code,
-            "reason": mask(rejection.reason),
-            "value": None if rejection.value is None else mask(rejection.value),
-            "source_row": _encoded(rejection.row),
-        }
-        for rejection in rejections
-    ]
-    return pa.Table.from_pylist(rows, REJECTED_SCHEMA)
+def rejected_row(rejection: Rejection) -> dict[str, Any]:
+    """A row of `REJECTED_SCHEMA`, secrets masked; the batch that `rejection.row` is cut from is not kept alive."""
+    return {
+        "place": rejection.place,
+        "column_name": rejection.column,
+        "code": rejection.code,
+        "reason": mask(rejection.reason),
+        "value": None if rejection.value is None else mask(rejection.value),
+        "source_row": _encoded(rejection.row),
+    }
 
 
 def with_load_id(rejected: pa.Table, load_id: str) -> pa.Table:

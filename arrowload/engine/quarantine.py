@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pyarrow as pa
 
 from arrowload.core.exceptions import DataError
-from arrowload.core.rejection import Rejection, rejected_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, rejected_row
 
 
 class Quarantine:
@@ -23,12 +22,12 @@ class Quarantine:
     def __init__(self, budget: int, limit: int) -> None:
         self._budget = budget
         self._limit = limit
-        self._rejections: list[Rejection] = []
+        self._rows: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._rejections)
+        return len(self._rows)
 
     def add(self, rejection: Rejection) -> None:
         """Keep one more.
@@ -36,9 +35,10 @@ class Quarantine:
         Raises:
             DataError: There are more than the budget allows.
         """
+        row = rejected_row(rejection)
         with self._lock:
-            self._rejections.append(rejection)
-            too_many = len(self._rejections) > self._budget
+            self._rows.append(row)
+            too_many = len(self._rows) > self._budget
         if too_many:
             raise DataError(
                 f"more than {self._limit} rows are refused; the last: {rejection.place}: {rejection.reason}",
@@ -54,4 +54,4 @@ class Quarantine:
 
     def table(self) -> pa.Table:
         """All of them, of `REJECTED_SCHEMA`."""
-        return rejected_table(self._rejections)
+        return pa.Table.from_pylist(self._rows, REJECTED_SCHEMA)

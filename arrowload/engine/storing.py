@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error, mask_of
+from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error, cast_failures, mask_of
 from arrowload.core.exceptions import TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.types import type_name
@@ -64,20 +64,27 @@ class Storing:
                 failure = exc.__cause__
                 if aside is None or not isinstance(failure, CastFailure) or failure.find_all is None:
                     raise _unstorable(exc) from exc
-                made = self._set_aside(made, first_row, exc.context["column"], failure.find_all(), aside)
+                made = self._set_aside(made, first_row, aside)
             else:
                 return Transformed(out, made.kept)
 
-    def _set_aside(
-        self, made: Transformed, first_row: int, column: str, failures: list[CastFailure], aside: Aside
-    ) -> Transformed:
-        nulls = column in self._agreement.nulled
-        for failure in failures:
-            place = made.place(failure.row)
-            error = cast_error(failure, column, self.schema.field(column).type, row=first_row + place)
-            (aside.value if nulls else aside.row)(place, _unstorable(error))
-        rows = [failure.row for failure in failures]
-        return _with_nulls(made, column, rows) if nulls else without(made, rows)
+    def _set_aside(self, made: Transformed, first_row: int, aside: Aside) -> Transformed:
+        """Without the rows, or the single values, that do not fit; of each row, its first value that does not."""
+        refused: set[int] = set()
+        for column, kind in zip(self.schema.names, self.schema.types, strict=True):
+            nulls = column in self._agreement.nulled
+            failures = cast_failures(made.batch.column(column), kind)
+            for failure in failures:
+                if failure.row not in refused:
+                    place = made.place(failure.row)
+                    error = cast_error(failure, column, kind, row=first_row + place)
+                    (aside.value if nulls else aside.row)(place, _unstorable(error))
+            rows = [failure.row for failure in failures]
+            if nulls and rows:
+                made = _with_nulls(made, column, rows)
+            elif rows:
+                refused.update(rows)
+        return without(made, sorted(refused)) if refused else made
 
     def _leave_out(self, made: Transformed, first_row: int, column: str, what: str, aside: Aside | None) -> Transformed:
         values = made.batch.column(column)

@@ -66,8 +66,8 @@ class RowError(Exception):
         column: The column of the value, when there is one.
         value: As a Python value.
         reason: What is wrong with it, to follow the value in a sentence.
-        find_all: Finds this and all other rows that the kernel cannot handle for the same reason, in their order; None
-            where there is no quick way.
+        find_all: Finds this and other rows that the kernel cannot handle, in their order and each once; None where
+            there is no quick way.
     """
 
     def __init__(

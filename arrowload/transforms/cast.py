@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_exact, check_cast
+from arrowload.core.casting import CastFailure, cast_exact, cast_failures, check_cast
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.names import require_columns
 from arrowload.core.types import check_zone, parse_type, type_name
@@ -16,7 +16,7 @@ from arrowload.transforms.base import RowError
 from arrowload.transforms.registry import register_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class ColumnCast(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +70,12 @@ class Cast:
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows with the columns cast; raises RowError at the first value that does not fit."""
-        columns = [self._cast(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+        columns = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                columns.append(self._cast(name, column))
+            except CastFailure as exc:
+                raise _row_error(exc, name, lambda: self._find_all(batch)) from exc
         return pa.RecordBatch.from_arrays(columns, schema=self._schema(batch.schema))
 
     def describe(self) -> str:
@@ -98,25 +103,19 @@ class Cast:
 
     def _cast(self, name: str, column: pa.Array) -> pa.Array:
         target = self.targets.get(name)
-        if target is None:
-            return column
-        try:
-            return cast_exact(column, target.type, **target.options)
-        except CastFailure as exc:
-            raise _row_error(exc, name) from exc
+        return column if target is None else cast_exact(column, target.type, **target.options)
+
+    def _find_all(self, batch: pa.RecordBatch) -> list[RowError]:
+        """Of each row that does not fit, its first value that does not."""
+        found: dict[int, RowError] = {}
+        for name, target in self.targets.items():
+            for failure in cast_failures(batch.column(name), target.type, **target.options):
+                found.setdefault(failure.row, _row_error(failure, name))
+        return [found[row] for row in sorted(found)]
 
 
-def _row_error(failure: CastFailure, column: str) -> RowError:
-    def find_all() -> list[RowError]:
-        return [_row_error(found, column) for found in failure.find_all()] if failure.find_all else []
-
-    return RowError(
-        row=failure.row,
-        column=column,
-        value=failure.value,
-        reason=failure.reason,
-        find_all=find_all if failure.find_all else None,
-    )
+def _row_error(failure: CastFailure, column: str, find_all: Callable[[], Sequence[RowError]] | None = None) -> RowError:
+    return RowError(row=failure.row, column=column, value=failure.value, reason=failure.reason, find_all=find_all)
 
 
 def _target(name: str, cast: str | ColumnCast) -> _Target:

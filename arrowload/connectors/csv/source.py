@@ -7,6 +7,7 @@ files that Rust cannot cut, such as those with an escape character, are read by 
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -156,18 +157,28 @@ class CsvReader:
         self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
     ) -> Iterator[pa.RecordBatch]:
         row = 0
+        # Counted when the first row is refused, by reading all that stands before the part.
+        before = cache(lambda: rows_before(part, self._config, dialect, dialect.names))
         for batch in self._batches(part, dialect, schema, batch_size):
             if self._reject is not None:
-                yield self._sifted(batch, schema, row, part, dialect)
+                yield self._sifted(batch, schema, row, part, before)
             else:
                 columns = [self._convert(batch.column(field.name), field, row, part, dialect) for field in schema]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
             row += batch.num_rows
 
     def _sifted(
-        self, batch: pa.RecordBatch, schema: pa.Schema, row: int, part: FileRange, dialect: Dialect
+        self, batch: pa.RecordBatch, schema: pa.Schema, row: int, part: FileRange, before: Callable[[], int]
     ) -> pa.RecordBatch:
-        """The rows whose values all are of the types of `schema`; the others are rejected."""
+        """The rows whose values all are of the types of `schema`; the others are rejected.
+
+        Args:
+            batch: The rows, as `_batches` gives them.
+            schema: The types wanted.
+            row: Where in the part they begin.
+            part: What they are from.
+            before: Counts the rows of the file that stand before the part.
+        """
         columns: list[pa.Array] = []
         refused: dict[int, tuple[str, CastFailure]] = {}
         for field in schema:
@@ -181,11 +192,11 @@ class CsvReader:
         made = pa.RecordBatch.from_arrays(columns, schema=schema)
         if not refused or self._reject is None:
             return made
-        before = rows_before(part, self._config, dialect, dialect.names) + row + 1
+        first = before() + row + 1
         for place, (name, failure) in sorted(refused.items()):
             self._reject(
                 Rejection(
-                    place=f"{part.file.path} row {before + place}",
+                    place=f"{part.file.path} row {first + place}",
                     column=name,
                     code="source",
                     reason=f"{_quoted(failure.value)} {failure.reason}",
