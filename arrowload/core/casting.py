@@ -27,17 +27,13 @@ class CastFailure(Exception):  # noqa: N818 - callers add the column and raise t
         row: Its position in the array, from 0.
         value: As a Python value, or as text where Python has none for it.
         reason: What is wrong, to follow the value in a sentence: `is no decimal(10,2)`.
-        find_all: Finds this and all other failures of the array, in their order; None where there is no way.
     """
 
-    def __init__(
-        self, row: int, value: object, reason: str, find_all: Callable[[], list[CastFailure]] | None = None
-    ) -> None:
+    def __init__(self, row: int, value: object, reason: str) -> None:
         super().__init__(f"`{shown(value)}` in row {row} {reason}")
         self.row = row
         self.value = value
         self.reason = reason
-        self.find_all = find_all
 
 
 def cast_exact(
@@ -73,11 +69,7 @@ def cast_exact(
         row = _first_failure(array, target, options)
         if row is None:
             raise
-
-        def find_all() -> list[CastFailure]:
-            return cast_failures(array, target, form=form, zone=zone, rounding=rounding)
-
-        raise CastFailure(row, _value(array, row), f"is no {type_name(target)}", find_all) from exc
+        raise CastFailure(row, _value(array, row), f"is no {type_name(target)}") from exc
 
 
 def cast_failures(array: pa.Array, target: pa.DataType, **options: Any) -> list[CastFailure]:

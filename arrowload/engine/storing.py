@@ -61,8 +61,7 @@ class Storing:
             try:
                 out = cast_batch_exact(made.batch, self.schema, first_row=first_row, kept=made.kept)
             except TransformError as exc:
-                failure = exc.__cause__
-                if aside is None or not isinstance(failure, CastFailure) or failure.find_all is None:
+                if aside is None or not isinstance(exc.__cause__, CastFailure):
                     raise _unstorable(exc) from exc
                 made = self._set_aside(made, first_row, aside)
             else:

@@ -67,7 +67,7 @@ class Slow(Served):
 def transfer(snapshot: Any, **more: Any) -> Transfer:
     pipeline = TransformPipeline([]).bind(SCHEMA)
     parts = snapshot.splits(8)
-    splits = Splits(parts, more.pop("readers", len(parts)))
+    splits = Splits(parts, len(parts))
     return Transfer(snapshot=snapshot, pipeline=pipeline, splits=splits, storing=Storing(SCHEMA), **more)
 
 
