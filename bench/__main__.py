@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SLOW = 1.6
 OURS = "arrowload"
+LIMIT = "psql"
 
 
 @dataclass
@@ -72,8 +73,8 @@ class Bench:
                     self._turn(job, tool, turn)
 
     def _slow(self, tool: Tool) -> bool:
-        """Whether more runs of it would say nothing new: it is far behind, or never ended well; but for ours."""
-        if tool.runs < self._arguments.slow_runs or tool.name == OURS:
+        """Whether more of its runs say nothing new: it is far behind, or never ended well; not ours nor the limit."""
+        if tool.runs < self._arguments.slow_runs or tool.name in {OURS, LIMIT}:
             return False
         best = min((other.best_s for other in self._tools if other.best_s is not None), default=None)
         return tool.best_s is None or best is None or tool.best_s > _SLOW * best
