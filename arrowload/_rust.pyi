@@ -19,6 +19,7 @@ __all__ = [
     "copy_out",
     "copy_out_relay",
     "numeric_to_decimal",
+    "parse_texts",
     "pg_copy_decode",
     "pg_copy_encode",
     "row_hash",
@@ -115,6 +116,11 @@ def numeric_to_decimal(
     array: SupportsArrowArray, precision: int, scale: int, *, on_special: Literal["error", "null"]
 ) -> ArrowArray:
     """Turn numeric text into decimals, as `arrowload.kernels.numeric_to_decimal`."""
+
+def parse_texts(
+    array: SupportsArrowArray, target: SupportsArrowSchema, *, exact: bool
+) -> tuple[ArrowArray, ArrowArray] | None:
+    """Turn text into values, and say which are not surely some, as `arrowload.kernels.parse_texts`."""
 
 def pg_copy_decode(
     data: bytes | bytearray,

@@ -14,15 +14,15 @@ PACKAGE = Path(arrowload.__file__).parent
 # The longest prefix wins.
 FLOORS = {
     "_version": 0,
-    "_rust": 2,
+    "_rust": 1,
     "core.exceptions": 0,
     "core.typing": 0,
     "core.names": 0,
     "core.registry": 0,
     "core.secret": 0,
     "core.failpoint": 0,
-    "core": 1,
-    "kernels": 2,
+    "kernels": 1,
+    "core": 2,
     "models": 3,
     "planning": 4,
     "io": 5,

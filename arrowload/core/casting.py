@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from arrowload.core.conversions import NoConversion, Options, convert, kind
+from arrowload.core.conversions import NoConversion, Options, convert, kind, parse_quickly
 from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.parsing import FormatError, compile_format
 from arrowload.core.types import type_name
+from arrowload.kernels import ParsedTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    Convert: TypeAlias = Callable[[pa.Array], pa.Array]
+
 _SHOWN = 80
-# Values that are tried together, where some fail: at one in a hundred most pieces have one or none.
-_PIECE = 128
 
 
 class CastFailure(Exception):  # noqa: N818 - callers add the column and raise their own error
@@ -72,105 +73,98 @@ def cast_exact(
         raise CastFailure(row, _value(array, row), f"is no {type_name(target)}") from exc
 
 
-def cast_failures(array: pa.Array, target: pa.DataType, **options: Any) -> list[CastFailure]:
-    """Every value that `cast_exact` refuses, in their order."""
-    try:
-        _convert(array, target, Options(**options))
-    except pa.ArrowInvalid:
-        return find_failures(array, target, lambda part: cast_exact(part, target, **options))
-    return []
+def sift_exact(array: pa.Array, target: pa.DataType, **options: Any) -> tuple[pa.Array, list[CastFailure]]:
+    """As `cast_exact`, with null in the place of each value that does not fit; and these, in their order."""
+    given = Options(**options)
+    return sift(
+        array, target, lambda part: cast_exact(part, target, **options), parse_quickly(array, target, given)
+    )
 
 
-def find_failures(array: pa.Array, target: pa.DataType, convert: Callable[[pa.Array], pa.Array]) -> list[CastFailure]:
-    """Every value that `convert` refuses, in their order.
+def sift(
+    array: pa.Array, target: pa.DataType, convert: Convert, parsed: ParsedTexts | None = None
+) -> tuple[pa.Array, list[CastFailure]]:
+    """What `convert` makes of an array, with null in the place of each value that it refuses; and these, in their order.
 
     Args:
-        array: One of them at least.
+        array: Values of one column.
         target: The type wanted.
         convert: Raises CastFailure.
+        parsed: What of `array` is surely right; of the rest `convert` is asked.
     """
-    # Polars says at once which values are likely to fail; what it is wrong about costs time, and nothing else.
-    suspects = _suspects(array, target)
-    if suspects is None:
-        failures = _failures_of_distinct(array, pa.arange(0, len(array)), convert, _PIECE)
-    else:
-        rest = pc.if_else(suspects, None, array)
-        passes = _passes(rest, convert)
-        failures = [] if passes else _failures_of_distinct(rest, pa.arange(0, len(array)), convert, _PIECE)
-        rows = pc.indices_nonzero(suspects)
-        failures += _failures_of_distinct(array.take(rows), rows, convert, 1)
-    return sorted(failures, key=lambda failure: failure.row)
+    if parsed is None:
+        try:
+            return convert(array), []
+        except CastFailure:
+            parsed = _likely(array, target, convert)
+    values, rows = parsed
+    if not len(rows):
+        return values, []
+    # What is wrong often is the same, and then is tried once.
+    distinct, codes = _distinct(array.take(rows))
+    failing = {failure.row: failure for failure in _failures(distinct, convert)}
+    if failing:
+        distinct = pc.if_else(mask_of(list(failing), len(distinct)), None, distinct)
+    fitting = convert(distinct).take(codes)
+    made = pc.replace_with_mask(values, mask_of(rows, len(array)), fitting) if len(rows) < len(array) else fitting
+    failures = [
+        CastFailure(row, failing[code].value, failing[code].reason)
+        for row, code in zip(rows.to_pylist(), codes.to_pylist(), strict=True)
+        if code in failing
+    ]
+    return made, failures
 
 
-def mask_of(rows: Sequence[int], count: int) -> pa.BooleanArray:
+def mask_of(rows: Sequence[int] | pa.Int64Array, count: int) -> pa.BooleanArray:
     """Of `count` rows, true for `rows`, which are positions from 0."""
     return pc.is_in(pa.arange(0, count), value_set=pa.array(rows, pa.int64()))
 
 
-def _failures_of_distinct(
-    values: pa.Array, rows: pa.Array, convert: Callable[[pa.Array], pa.Array], piece: int
-) -> list[CastFailure]:
-    """Those of `values` that `convert` refuses; it is asked once for each, as wrong ones are often the same.
-
-    Args:
-        values: Some of a column.
-        rows: Where they are in it.
-        convert: Raises CastFailure.
-        piece: So many are tried together.
-    """
+def _distinct(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The different ones of `values`, and which of them each is."""
     try:
         encoded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:
-        distinct, codes = values, pa.arange(0, len(values))
-    else:
-        distinct, codes = encoded.dictionary, encoded.indices
-    found = {failure.row: failure for failure in _failures_in_pieces(distinct, convert, piece)}
-    failing = pc.indices_nonzero(pc.is_in(codes, value_set=pa.array(list(found), codes.type)))
-    return [
-        CastFailure(row, found[code].value, found[code].reason)
-        for row, code in zip(rows.take(failing).to_pylist(), codes.take(failing).to_pylist(), strict=True)
-    ]
+        return values, pa.arange(0, len(values))
+    return encoded.dictionary, encoded.indices
 
 
-def _failures_in_pieces(array: pa.Array, convert: Callable[[pa.Array], pa.Array], piece: int) -> Iterator[CastFailure]:
-    pending = [(start, min(start + piece, len(array))) for start in range(0, len(array), piece)]
-    while pending:
-        start, stop = pending.pop()
+def _failures(array: pa.Array, convert: Convert) -> Iterator[CastFailure]:
+    """What `convert` refuses: of values that are few or many, near each other or far apart, in few attempts."""
+    start, length = 0, len(array)
+    while start < len(array):
         try:
-            convert(array.slice(start, stop - start))
+            convert(array.slice(start, length))
         except CastFailure as exc:
             yield CastFailure(start + exc.row, exc.value, exc.reason)
-            pending += [(start + exc.row + 1, stop)] if start + exc.row + 1 < stop else []
+            start, length = start + exc.row + 1, 1
+        else:
+            start, length = start + length, 2 * length
 
 
-def _passes(array: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> bool:
-    try:
-        convert(array)
-    except CastFailure:
-        return False
-    return True
+def _likely(array: pa.Array, target: pa.DataType, convert: Convert) -> ParsedTexts:
+    """What `convert` makes of the values that Polars takes too, and the rows of the others; it may be all of them."""
+    suspects = _suspects(array, target)
+    if suspects is not None:
+        try:
+            return ParsedTexts(convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64()))
+        except CastFailure:  # Polars is not so strict
+            pass
+    return ParsedTexts(pa.nulls(0, target), pa.arange(0, len(array)))
 
 
 def _suspects(array: pa.Array, target: pa.DataType) -> pa.BooleanArray | None:
     import polars as pl
     from polars.exceptions import PanicException, PolarsError
 
+    if kind(array.type) == "string":
+        return None
     try:
         values = pl.Series(array)
-        wanted = pl.Series(pa.array([], target)).dtype
-        if values.dtype == pl.String and wanted == pl.Date:
-            made = values.str.to_date("%Y-%m-%d", strict=False)
-        elif values.dtype == pl.String and wanted == pl.Datetime:
-            made = values.str.to_datetime(strict=False)
-        else:
-            made = values.cast(wanted, strict=False)
-        unlike = made.is_null() & values.is_not_null()
-        if values.dtype == pl.String and isinstance(wanted, pl.Decimal):
-            # Digits that it has no place for Polars rounds away.
-            unlike |= values.str.contains(rf"\.\d{{{wanted.scale}}}\d*[1-9]").fill_null(value=False)
+        made = values.cast(pl.Series(pa.array([], target)).dtype, strict=False)
     except (PolarsError, PanicException, TypeError, ValueError):
         return None
-    return pa.array(unlike.to_arrow())
+    return pa.array((made.is_null() & values.is_not_null()).to_arrow())
 
 
 def check_cast(
@@ -223,12 +217,20 @@ def cast_batch_exact(
     if batch.schema.equals(schema, check_metadata=True):
         return batch
     columns = [
-        cast_column(batch.column(source), field, first_row=first_row, kept=kept)
-        for source, field in _pairs(batch.schema, schema)
+        cast_column(column, field, first_row=first_row, kept=kept) for column, field in matched_columns(batch, schema)
     ]
     if not columns:
         return batch
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def matched_columns(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[tuple[pa.Array, pa.Field]]:
+    """For each field of `schema`, in order, the column of its name.
+
+    Raises:
+        RecipeError: The names differ, or one comes twice.
+    """
+    return ((batch.column(index), field) for index, field in _pairs(batch.schema, schema))
 
 
 def cast_column(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
+from arrowload import kernels
 from arrowload.core import numbers, parsing
 from arrowload.core.lazy import compute as pc
 from arrowload.core.numbers import require
@@ -59,6 +60,9 @@ def convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
         return array
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
+    parsed = parse_quickly(array, target, options)
+    if parsed is not None and not len(parsed.unsure):
+        return parsed.values
     converter = _CONVERTERS.get((kind(array.type), kind(target)))
     if converter is None:
         raise NoConversion(array.type, target, _advice(array.type, target))
@@ -66,6 +70,15 @@ def convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
         return converter(array, target, options)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
         raise NoConversion(array.type, target) from exc
+
+
+def parse_quickly(
+    array: pa.Array, target: pa.DataType, options: Options, *, exact: bool = False
+) -> kernels.ParsedTexts | None:
+    """Texts as `kernels.parse_texts` reads them, which is as the slower rules do; None where it has no rule."""
+    if options.form is None and kind(array.type) == "string" and kind(target) in _PARSED:
+        return kernels.parse_texts(array, target, exact=exact)
+    return None
 
 
 def kind(data_type: pa.DataType) -> str:
@@ -98,6 +111,10 @@ _KINDS: Final[dict[str, Callable[[pa.DataType], bool]]] = {
     "struct": pa.types.is_struct,
     "dictionary": pa.types.is_dictionary,
 }
+
+
+# An extension type may have the storage of one of them, and is of another kind.
+_PARSED: Final = frozenset({"bool", "int", "float", "decimal", "date", "timestamp"})
 
 
 def _plain(array: pa.Array) -> pa.Array:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_batch_exact, cast_error, cast_failures, mask_of
+from arrowload.core.casting import cast_batch_exact, cast_error, matched_columns, sift_exact
 from arrowload.core.exceptions import TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.types import type_name
@@ -57,33 +57,31 @@ class Storing:
         """
         for column, what in self._agreement.left_out.items():
             made = self._leave_out(made, first_row, column, what, aside)
-        while True:
-            try:
-                out = cast_batch_exact(made.batch, self.schema, first_row=first_row, kept=made.kept)
-            except TransformError as exc:
-                if aside is None or not isinstance(exc.__cause__, CastFailure):
-                    raise _unstorable(exc) from exc
-                made = self._set_aside(made, first_row, aside)
-            else:
-                return Transformed(out, made.kept)
+        if aside is not None and not made.batch.schema.equals(self.schema, check_metadata=True):
+            return self._sifted(made, first_row, aside)
+        try:
+            out = cast_batch_exact(made.batch, self.schema, first_row=first_row, kept=made.kept)
+        except TransformError as exc:
+            raise _unstorable(exc) from exc
+        return Transformed(out, made.kept)
 
-    def _set_aside(self, made: Transformed, first_row: int, aside: Aside) -> Transformed:
+    def _sifted(self, made: Transformed, first_row: int, aside: Aside) -> Transformed:
         """Without the rows, or the single values, that do not fit; of each row, its first value that does not."""
         refused: set[int] = set()
-        for column, kind in zip(self.schema.names, self.schema.types, strict=True):
-            nulls = column in self._agreement.nulled
-            failures = cast_failures(made.batch.column(column), kind)
+        columns = []
+        for column, field in matched_columns(made.batch, self.schema):
+            values, failures = sift_exact(column, field.type)
+            nulls = field.name in self._agreement.nulled
             for failure in failures:
                 if failure.row not in refused:
                     place = made.place(failure.row)
-                    error = cast_error(failure, column, kind, row=first_row + place)
+                    error = cast_error(failure, field.name, field.type, row=first_row + place)
                     (aside.value if nulls else aside.row)(place, _unstorable(error))
-            rows = [failure.row for failure in failures]
-            if nulls and rows:
-                made = _with_nulls(made, column, rows)
-            elif rows:
-                refused.update(rows)
-        return without(made, sorted(refused)) if refused else made
+            if not nulls:
+                refused.update(failure.row for failure in failures)
+            columns.append(values)
+        out = Transformed(pa.RecordBatch.from_arrays(columns, schema=self.schema), made.kept)
+        return without(out, sorted(refused)) if refused else out
 
     def _leave_out(self, made: Transformed, first_row: int, column: str, what: str, aside: Aside | None) -> Transformed:
         values = made.batch.column(column)
@@ -101,13 +99,6 @@ class Storing:
             (aside.value if what == "value" else aside.row)(place, error)
         kept = without(made, rows) if what == "row" else made
         return kept._replace(batch=kept.batch.drop_columns(column))
-
-
-def _with_nulls(made: Transformed, column: str, rows: list[int]) -> Transformed:
-    index = made.batch.schema.get_field_index(column)
-    field = made.batch.schema.field(index)
-    values = pc.if_else(mask_of(rows, made.batch.num_rows), pa.nulls(1, field.type)[0], made.batch.column(index))
-    return made._replace(batch=made.batch.set_column(index, field.with_nullable(True), values))
 
 
 def _unstorable(error: TransformError) -> TransformError:

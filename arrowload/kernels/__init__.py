@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchQueue",
     "ContentHash",
+    "ParsedTexts",
     "content_hash",
     "numeric_to_decimal",
+    "parse_texts",
     "pg_copy_decode",
     "pg_copy_encode",
     "row_hash",
@@ -42,6 +44,18 @@ class ContentHash(NamedTuple):
     def merge(self, other: ContentHash) -> ContentHash:
         """The hash of both parts together; `ContentHash(0, 0)` is the hash of nothing."""
         return ContentHash(self.rows + other.rows, (self.sum + other.sum) % 2**128)
+
+
+class ParsedTexts(NamedTuple):
+    """Texts as values, as far as they are surely right.
+
+    Attributes:
+        values: As many as there were texts; null where one was, and where one is not surely a value.
+        unsure: The rows of the latter.
+    """
+
+    values: pa.Array
+    unsure: pa.Int64Array
 
 
 def row_hash(batch: SupportsArrowArray) -> pa.FixedSizeBinaryArray:
@@ -102,6 +116,26 @@ def numeric_to_decimal(
         ValueError: No decimal has this precision and scale.
     """
     return pa.array(_rust.numeric_to_decimal(array, precision, scale, on_special=on_special))
+
+
+def parse_texts(array: SupportsArrowArray, target: pa.DataType, *, exact: bool = False) -> ParsedTexts | None:
+    """Turn text into values as far as they are surely right; the complete rules are those of `core.casting`.
+
+    Args:
+        array: utf8, large_utf8 or utf8_view.
+        target: The type wanted.
+        exact: A value has to be written as one of an inferred type is: no leading zeros, booleans as `true` and
+            `false`, floats that give back every digit.
+
+    Returns:
+        None when `target` has no rule here; there are some for booleans, integers, float64, decimals, date32 and
+        timestamps.
+
+    Raises:
+        TypeError: `array` holds no text.
+    """
+    parsed = _rust.parse_texts(array, target, exact=exact)
+    return None if parsed is None else ParsedTexts(pa.array(parsed[0]), pa.array(parsed[1]))
 
 
 def pg_copy_decode(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtim
 from arrowload.core.exceptions import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -66,21 +66,10 @@ class RowError(Exception):
         column: The column of the value, when there is one.
         value: As a Python value.
         reason: What is wrong with it, to follow the value in a sentence.
-        find_all: Finds this and other rows that the kernel cannot handle, in their order and each once; None where
-            there is no quick way.
     """
 
-    def __init__(
-        self,
-        *,
-        row: int,
-        column: str | None,
-        value: object,
-        reason: str,
-        find_all: Callable[[], Sequence[RowError]] | None = None,
-    ) -> None:
+    def __init__(self, *, row: int, column: str | None, value: object, reason: str) -> None:
         super().__init__(reason)
-        self.find_all = find_all
         self.row = row
         self.column = column
         self.value = value
@@ -137,6 +126,17 @@ class KernelTransform(Protocol):
 
         Raises:
             RowError: A value cannot be handled.
+        """
+
+
+@runtime_checkable
+class SiftingTransform(KernelTransform, Protocol):
+    """A kernel that can tell, in one pass, the rows that it cannot handle from the others."""
+
+    def sift(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[RowError]]:
+        """As many rows as in `batch`; and those that cannot be handled, each once, in their order.
+
+        What the batch holds in the place of the latter is not looked at.
         """
 
 

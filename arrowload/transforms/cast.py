@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_exact, cast_failures, check_cast
+from arrowload.core.casting import CastFailure, cast_exact, check_cast, sift_exact
 from arrowload.core.exceptions import RecipeError
 from arrowload.core.names import require_columns
 from arrowload.core.types import check_zone, parse_type, type_name
@@ -16,7 +16,7 @@ from arrowload.transforms.base import RowError
 from arrowload.transforms.registry import register_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class ColumnCast(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,8 +75,22 @@ class Cast:
             try:
                 columns.append(self._cast(name, column))
             except CastFailure as exc:
-                raise _row_error(exc, name, lambda: self._find_all(batch)) from exc
+                raise _row_error(exc, name) from exc
         return pa.RecordBatch.from_arrays(columns, schema=self._schema(batch.schema))
+
+    def sift(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[RowError]]:
+        """The rows with the columns cast, null where a value does not fit; of each such row, the first one."""
+        columns, found = [], dict[int, RowError]()
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            target = self.targets.get(name)
+            failures: Sequence[CastFailure] = ()
+            if target is not None:
+                column, failures = sift_exact(column, target.type, **target.options)  # noqa: PLW2901
+            columns.append(column)
+            for failure in failures:
+                found.setdefault(failure.row, _row_error(failure, name))
+        made = pa.RecordBatch.from_arrays(columns, schema=self._schema(batch.schema))
+        return made, [found[row] for row in sorted(found)]
 
     def describe(self) -> str:
         """Columns and types."""
@@ -105,17 +119,9 @@ class Cast:
         target = self.targets.get(name)
         return column if target is None else cast_exact(column, target.type, **target.options)
 
-    def _find_all(self, batch: pa.RecordBatch) -> list[RowError]:
-        """Of each row that does not fit, its first value that does not."""
-        found: dict[int, RowError] = {}
-        for name, target in self.targets.items():
-            for failure in cast_failures(batch.column(name), target.type, **target.options):
-                found.setdefault(failure.row, _row_error(failure, name))
-        return [found[row] for row in sorted(found)]
 
-
-def _row_error(failure: CastFailure, column: str, find_all: Callable[[], Sequence[RowError]] | None = None) -> RowError:
-    return RowError(row=failure.row, column=column, value=failure.value, reason=failure.reason, find_all=find_all)
+def _row_error(failure: CastFailure, column: str) -> RowError:
+    return RowError(row=failure.row, column=column, value=failure.value, reason=failure.reason)
 
 
 def _target(name: str, cast: str | ColumnCast) -> _Target:

@@ -9,7 +9,14 @@ import pyarrow as pa
 
 from arrowload.core.casting import shown
 from arrowload.core.exceptions import DataLoaderError, RecipeError, TransformError
-from arrowload.transforms.base import KernelTransform, LazyTransform, SqlTransform, Transformed, require_distinct
+from arrowload.transforms.base import (
+    KernelTransform,
+    LazyTransform,
+    SiftingTransform,
+    SqlTransform,
+    Transformed,
+    require_distinct,
+)
 from arrowload.transforms.fusion import fuse
 from arrowload.transforms.registry import get_transform
 from arrowload.transforms.stages import (
@@ -21,7 +28,6 @@ from arrowload.transforms.stages import (
     compose,
     located,
     names_of,
-    without,
 )
 
 if TYPE_CHECKING:
@@ -97,8 +103,8 @@ class BoundPipeline(msgspec.Struct, frozen=True):
         Args:
             batch: Rows of `input_schema`.
             first_row: The number of its first row in the load; errors count from there.
-            refuse: Takes the position of a row that cannot be handled, and why, where a step can tell all of them at
-                once; the others go on.
+            refuse: Takes the position of a row that cannot be handled, and why, where a step can tell such rows from
+                the others, which go on.
 
         Returns:
             The rows, and where in `batch` they were; `batch` itself when there are no steps.
@@ -115,27 +121,27 @@ class BoundPipeline(msgspec.Struct, frozen=True):
         return made
 
     def _passed(self, stage: Stage, made: Transformed, first_row: int, refuse: Refuse | None) -> Transformed:
-        """The rows after one more stage, which is tried again without the rows that were refused."""
-        while True:
-            try:
+        """The rows after one more stage, without those that were refused."""
+        try:
+            if refuse is None or not (
+                isinstance(stage, KernelStage) and isinstance(stage.step.transform, SiftingTransform)
+            ):
                 result = stage.run(made.batch)
-            except StepError as exc:
-                faults = exc.error.find_all() if refuse is not None and exc.error.find_all is not None else ()
-                if refuse is None or not faults:
-                    raise _row_error(exc, first_row + made.place(exc.error.row)) from exc
+            else:
+                result, faults = stage.sift(made.batch)
                 for fault in faults:
                     place = made.place(fault.row)
-                    refuse(place, _row_error(StepError(exc.step, fault), first_row + place))
-                made = without(made, [fault.row for fault in faults])
-            except DataLoaderError:
+                    refuse(place, _row_error(StepError(stage.step, fault), first_row + place))
+        except StepError as exc:
+            raise _row_error(exc, first_row + made.place(exc.error.row)) from exc
+        except DataLoaderError:
+            raise
+        except BaseException as exc:
+            # A panic in Rust reaches Python as a BaseException; what else is none is not for us.
+            if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
                 raise
-            except BaseException as exc:
-                # A panic in Rust reaches Python as a BaseException; what else is none is not for us.
-                if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
-                    raise
-                raise _batch_error(stage, exc, first_row, made.batch.num_rows) from exc
-            else:
-                return Transformed(result.batch, compose(made.kept, result.kept))
+            raise _batch_error(stage, exc, first_row, made.batch.num_rows) from exc
+        return Transformed(result.batch, compose(made.kept, result.kept))
 
     def _check_schema(self, schema: pa.Schema) -> None:
         if schema.equals(self.input_schema):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from arrowload.core.casting import mask_of
 from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.lazy import compute as pc
-from arrowload.transforms.base import KernelTransform, RowError, Transformed
+from arrowload.transforms.base import KernelTransform, RowError, SiftingTransform, Transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,6 +138,14 @@ class KernelStage(NamedTuple):
         made = result if isinstance(result, Transformed) else Transformed(result)
         self._check(batch, made)
         return made
+
+    def sift(self, batch: pa.RecordBatch) -> tuple[Transformed, Sequence[RowError]]:
+        """The rows that the step can handle, and what is wrong with the others; it is a `SiftingTransform`."""
+        assert isinstance(self.step.transform, SiftingTransform)  # noqa: S101 - for the type checker
+        result, faults = self.step.transform.sift(batch)
+        made = Transformed(result)
+        self._check(batch, made)
+        return without(made, [fault.row for fault in faults]) if faults else made, faults
 
     def _check(self, batch: pa.RecordBatch, made: Transformed) -> None:
         if made.batch.schema != self.output_schema:

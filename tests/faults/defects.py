@@ -681,14 +681,14 @@ def rejected_rows_vanish() -> None:
 
 def neighbours_rejected() -> None:
     """The row behind a bad one is taken for bad, too."""
-    real = casting.find_failures
+    real = casting.sift
 
-    def find_failures(array: pa.Array, *rest: Any) -> list[casting.CastFailure]:
-        found = real(array, *rest)
-        behind = min(found[-1].row + 1, len(array) - 1)
-        return [*found, casting.CastFailure(behind, "", "")] if behind > found[-1].row else found
+    def sift(array: pa.Array, *rest: Any) -> tuple[pa.Array, list[casting.CastFailure]]:
+        made, found = real(array, *rest)
+        behind = min(found[-1].row + 1, len(array) - 1) if found else -1
+        return made, [*found, casting.CastFailure(behind, "", "")] if found and behind > found[-1].row else found
 
-    everywhere(real, find_failures)
+    everywhere(real, sift)
 
 
 def budget_not_kept() -> None:

@@ -6,8 +6,10 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
+from arrowload import kernels
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
-from arrowload.core.casting import CastFailure, cast_exact, find_failures, mask_of
+from arrowload.core import casting
+from arrowload.core.casting import CastFailure, cast_exact
 from arrowload.core.lazy import compute as pc
 
 _Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
@@ -48,12 +50,12 @@ def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array
 
 def sift(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> tuple[pa.Array, list[CastFailure]]:
     """As `convert`, with NULL in the place of each text that does not fit; and these, in their order."""
-    try:
-        return convert(texts, target, inferred=inferred), []
-    except CastFailure:
-        failures = find_failures(texts, target, lambda part: convert(part, target, inferred=inferred))
-    fitting = pc.if_else(mask_of([failure.row for failure in failures], len(texts)), None, texts)
-    return convert(fitting, target, inferred=inferred), failures
+    return casting.sift(
+        texts,
+        target,
+        lambda part: convert(part, target, inferred=inferred),
+        kernels.parse_texts(texts, target, exact=inferred),
+    )
 
 
 def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:

@@ -15,9 +15,11 @@ pub mod pg_copy;
 mod row_bytes;
 mod row_hash;
 mod slice_bytes;
+mod texts;
 
 pub use batch_queue::{BatchQueue, Poll, Pulled, QueueReader, Waiting};
 pub use error::{KernelError, KernelResult};
 pub use numeric::{OnSpecial, numeric_to_decimal};
 pub use row_hash::{ContentHash, content_hash, row_hash};
 pub use slice_bytes::{slice_bytes, without_large_parents};
+pub use texts::parse_texts;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Decimal256Type, DecimalType, validate_decimal_precision_and_scale};
-use arrow_array::{Array, ArrayRef, OffsetSizeTrait, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, i256};
-use arrow_schema::DataType;
 
 use crate::decimal_text::{DIGITS_64, DIGITS_128, Number, POWERS_OF_TEN, power_of_ten};
 use crate::error::{KernelError, KernelResult};
+use crate::texts::try_each;
 
 /// How much of a text an error shows.
 const EXCERPT_BYTES: usize = 100;
@@ -72,53 +71,30 @@ impl Target {
             Some(value) => Ok(short(value)),
             None => self.parse_long(text).map(&long),
         };
-        let (values, nulls) = match array.data_type() {
-            DataType::Utf8 => self.parse_offsets::<i32, _>(array, parse)?,
-            DataType::LargeUtf8 => self.parse_offsets::<i64, _>(array, parse)?,
-            DataType::Utf8View => {
-                let views = array.as_string_view().clone().to_binary_view();
-                self.parse_all(array, |row| views.value(row), parse)?
-            }
-            other => {
-                return Err(KernelError::NotText { data_type: other.clone() });
-            }
-        };
+        let (values, nulls) = self.parse_all(array, parse)?;
         let decimals = PrimitiveArray::<T>::new(values.into(), nulls);
         Ok(Arc::new(decimals.with_precision_and_scale(precision, scale).map_err(invalid)?))
     }
 
-    fn parse_offsets<O: OffsetSizeTrait, N: Default>(
+    fn parse_all<N: Default>(
         self,
         array: &dyn Array,
-        parse: impl Fn(&[u8]) -> Result<N, Refusal>,
-    ) -> KernelResult<(Vec<N>, Option<NullBuffer>)> {
-        let strings = array.as_string::<O>();
-        let (offsets, data) = (strings.value_offsets(), strings.value_data());
-        self.parse_all(array, |row| &data[offsets[row].as_usize()..offsets[row + 1].as_usize()], parse)
-    }
-
-    fn parse_all<'a, N: Default>(
-        self,
-        array: &dyn Array,
-        text: impl Fn(usize) -> &'a [u8],
         parse: impl Fn(&[u8]) -> Result<N, Refusal>,
     ) -> KernelResult<(Vec<N>, Option<NullBuffer>)> {
         let mut values = Vec::with_capacity(array.len());
         let mut specials = Vec::new();
-        for row in 0..array.len() {
-            if array.is_null(row) {
-                values.push(N::default());
-                continue;
-            }
-            match parse(text(row)) {
-                Ok(value) => values.push(value),
-                Err(refusal) => {
-                    self.check_special(row, text(row), &refusal)?;
+        try_each(array, |row, text| {
+            match text.map(|text| parse(text).map_err(|refusal| (text, refusal))) {
+                Some(Ok(value)) => values.push(value),
+                Some(Err((text, refusal))) => {
+                    self.check_special(row, text, &refusal)?;
                     specials.push(row);
                     values.push(N::default());
                 }
+                None => values.push(N::default()),
             }
-        }
+            Ok(())
+        })?;
         Ok((values, without(array, &specials)))
     }
 

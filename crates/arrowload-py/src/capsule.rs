@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, make_array};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{ArrowError, DataType, Schema};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -71,10 +71,19 @@ pub(crate) fn import_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
 
 /// A schema from any object with `__arrow_c_schema__`.
 pub(crate) fn import_schema(object: &Bound<'_, PyAny>) -> PyResult<Schema> {
+    from_c_schema(object)
+}
+
+/// A data type from any object with `__arrow_c_schema__`.
+pub(crate) fn import_type(object: &Bound<'_, PyAny>) -> PyResult<DataType> {
+    from_c_schema(object)
+}
+
+fn from_c_schema<T: for<'a> TryFrom<&'a FFI_ArrowSchema, Error = ArrowError>>(object: &Bound<'_, PyAny>) -> PyResult<T> {
     let capsule: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_schema__")?.extract()?;
     let schema = capsule.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
     // SAFETY: a capsule of this name holds a valid ArrowSchema, which lives as long as the capsule.
-    Schema::try_from(unsafe { schema.as_ref() }).map_err(unreadable)
+    T::try_from(unsafe { schema.as_ref() }).map_err(unreadable)
 }
 
 /// The batches of any object with `__arrow_c_stream__`; pulling needs no GIL, unless the object's own code takes it.

@@ -6,7 +6,7 @@ use arrowload_core::OnSpecial;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::capsule::{ArrowArray, import_array, import_batch};
+use crate::capsule::{ArrowArray, import_array, import_batch, import_type};
 use crate::error::to_py;
 
 #[pyfunction]
@@ -36,6 +36,20 @@ pub(crate) fn numeric_to_decimal(
     let array = import_array(array)?;
     let decimals = py.detach(|| arrowload_core::numeric_to_decimal(&array, precision, scale, on_special));
     decimals.map(ArrowArray::new).map_err(|error| to_py(py, &error))
+}
+
+#[pyfunction]
+#[pyo3(signature = (array, target, *, exact))]
+pub(crate) fn parse_texts(
+    py: Python<'_>,
+    array: &Bound<'_, PyAny>,
+    target: &Bound<'_, PyAny>,
+    exact: bool,
+) -> PyResult<Option<(ArrowArray, ArrowArray)>> {
+    let array = import_array(array)?;
+    let target = import_type(target)?;
+    let parsed = py.detach(|| arrowload_core::parse_texts(&array, &target, exact)).map_err(|error| to_py(py, &error))?;
+    Ok(parsed.map(|(values, unsure)| (ArrowArray::new(values), ArrowArray::new(Arc::new(unsure)))))
 }
 
 /// What `error` and `null` stand for.

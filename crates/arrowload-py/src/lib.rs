@@ -23,7 +23,7 @@ mod _rust {
     #[pymodule_export]
     use crate::csv::{CsvParser, CsvRanges};
     #[pymodule_export]
-    use crate::kernels::{content_hash, numeric_to_decimal, row_hash};
+    use crate::kernels::{content_hash, numeric_to_decimal, parse_texts, row_hash};
     #[pymodule_export]
     use crate::pg_copy::{pg_copy_decode, pg_copy_encode};
     #[pymodule_export]

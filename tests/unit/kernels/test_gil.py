@@ -42,7 +42,12 @@ def numeric_to_decimal() -> Callable[[], object]:
     return lambda: kernels.numeric_to_decimal(texts, 38, 4)
 
 
-@pytest.mark.parametrize("prepare", [row_hash, content_hash, numeric_to_decimal])
+def parse_texts() -> Callable[[], object]:
+    texts = pa.array(range(ROWS)).cast(pa.string())
+    return lambda: kernels.parse_texts(texts, pa.int64())
+
+
+@pytest.mark.parametrize("prepare", [row_hash, content_hash, numeric_to_decimal, parse_texts])
 @pytest.mark.usefixtures("rare_switches")
 def test_another_thread_works_during_a_call(prepare: Callable[[], Callable[[], object]]) -> None:
     """A second thread takes time stamps, some of them between start and end of the call."""

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer, i256};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
 
 use super::parser::CsvFormat;
 use super::records::Cell;
-use super::{numbers, times};
+use crate::texts::{RuleVisitor, visit_rule};
 
 /// The cells of one column in a run of records.
 pub(super) struct Strip<'a> {
@@ -54,7 +50,10 @@ trait Gather {
 impl Column {
     /// A column of `data_type`, as bytes when that type has no rule here; `exact` as `CsvParser::new` says.
     pub(super) fn new(data_type: &DataType, exact: bool) -> Self {
-        typed(data_type, exact).unwrap_or_else(Self::binary)
+        match data_type {
+            DataType::Utf8 => Self(Box::new(Texts::new(true))),
+            _ => visit_rule(data_type, exact, Typed(data_type)).unwrap_or_else(Self::binary),
+        }
     }
 
     /// A column of bytes.
@@ -72,64 +71,24 @@ impl Column {
     }
 }
 
-fn typed(data_type: &DataType, exact: bool) -> Option<Column> {
-    Some(match data_type {
-        DataType::Utf8 => Column(Box::new(Texts::new(true))),
-        DataType::Boolean => Column(Box::new(Booleans::new(exact))),
-        DataType::Int8 => signed::<Int8Type>(exact),
-        DataType::Int16 => signed::<Int16Type>(exact),
-        DataType::Int32 => signed::<Int32Type>(exact),
-        DataType::Int64 => signed::<Int64Type>(exact),
-        DataType::UInt8 => unsigned::<UInt8Type>(exact),
-        DataType::UInt16 => unsigned::<UInt16Type>(exact),
-        DataType::UInt32 => unsigned::<UInt32Type>(exact),
-        DataType::UInt64 => unsigned::<UInt64Type>(exact),
-        DataType::Float64 => values::<Float64Type>(data_type, move |text| numbers::float(text, exact)),
-        DataType::Date32 => values::<Date32Type>(data_type, times::date),
-        DataType::Decimal128(precision, scale) => {
-            let (precision, scale) = (*precision, u8::try_from(*scale).ok()?);
-            values::<Decimal128Type>(data_type, move |text| numbers::decimal(text, precision, scale, exact))
-        }
-        DataType::Decimal256(precision, scale) => {
-            let (precision, scale) = (*precision, u8::try_from(*scale).ok()?);
-            values::<Decimal256Type>(data_type, move |text| {
-                numbers::decimal(text, precision, scale, exact).map(i256::from_i128)
-            })
-        }
-        DataType::Timestamp(unit, zone) => {
-            let (unit, zoned) = (*unit, zone.is_some());
-            let parse = move |text: &[u8]| times::timestamp(text, unit, zoned);
-            match unit {
-                TimeUnit::Second => values::<TimestampSecondType>(data_type, parse),
-                TimeUnit::Millisecond => values::<TimestampMillisecondType>(data_type, parse),
-                TimeUnit::Microsecond => values::<TimestampMicrosecondType>(data_type, parse),
-                TimeUnit::Nanosecond => values::<TimestampNanosecondType>(data_type, parse),
-            }
-        }
-        _ => return None,
-    })
-}
+/// Makes a column of the type whose rule it is handed.
+struct Typed<'a>(&'a DataType);
 
-fn signed<T: ArrowPrimitiveType<Native: TryFrom<i64>>>(exact: bool) -> Column {
-    values::<T>(&T::DATA_TYPE, move |text| T::Native::try_from(numbers::signed(text, exact)?).ok())
-}
+impl RuleVisitor for Typed<'_> {
+    type Output = Column;
 
-fn unsigned<T: ArrowPrimitiveType<Native: TryFrom<u64>>>(exact: bool) -> Column {
-    values::<T>(&T::DATA_TYPE, move |text| T::Native::try_from(numbers::unsigned(text, exact)?).ok())
-}
+    fn values<T: ArrowPrimitiveType>(
+        self,
+        parse: impl Fn(&[u8]) -> Option<T::Native> + Send + Sync + 'static,
+    ) -> Column {
+        let (gathered, nulls) = (Vec::new(), NullBufferBuilder::new(0));
+        Column(Box::new(Values::<T, _> { parse, data_type: self.0.clone(), gathered, nulls, sure: true }))
+    }
 
-fn values<T: ArrowPrimitiveType>(
-    data_type: &DataType,
-    parse: impl Fn(&[u8]) -> Option<T::Native> + Send + Sync + 'static,
-) -> Column {
-    let data_type = data_type.clone();
-    Column(Box::new(Values::<T, _> {
-        parse,
-        data_type,
-        gathered: Vec::new(),
-        nulls: NullBufferBuilder::new(0),
-        sure: true,
-    }))
+    fn booleans(self, parse: impl Fn(&[u8]) -> Option<bool> + Send + Sync + 'static) -> Column {
+        let (values, nulls) = (BooleanBufferBuilder::new(0), NullBufferBuilder::new(0));
+        Column(Box::new(Booleans { parse, values, nulls, sure: true }))
+    }
 }
 
 struct Values<T: ArrowPrimitiveType, P> {
@@ -169,24 +128,18 @@ impl<T: ArrowPrimitiveType, P: Fn(&[u8]) -> Option<T::Native>> Gather for Values
     }
 }
 
-struct Booleans {
-    exact: bool,
+struct Booleans<P> {
+    parse: P,
     values: BooleanBufferBuilder,
     nulls: NullBufferBuilder,
     sure: bool,
 }
 
-impl Booleans {
-    fn new(exact: bool) -> Self {
-        Self { exact, values: BooleanBufferBuilder::new(0), nulls: NullBufferBuilder::new(0), sure: true }
-    }
-}
-
-impl Gather for Booleans {
+impl<P: Fn(&[u8]) -> Option<bool>> Gather for Booleans<P> {
     fn gather(&mut self, strip: &Strip<'_>) -> bool {
         self.sure = self.sure
             && strip.each(|text| {
-                let value = match text.map(|text| boolean(text, self.exact)) {
+                let value = match text.map(&self.parse) {
                     Some(None) => return false,
                     Some(Some(value)) => {
                         self.nulls.append_non_null();
@@ -206,19 +159,6 @@ impl Gather for Booleans {
     fn finish(&mut self) -> Option<ArrayRef> {
         let (values, nulls) = (self.values.finish(), self.nulls.finish());
         std::mem::replace(&mut self.sure, true).then(|| Arc::new(BooleanArray::new(values, nulls)) as ArrayRef)
-    }
-}
-
-/// `true` and `false` in any case; unless `exact`, the other words of Postgres too.
-fn boolean(text: &[u8], exact: bool) -> Option<bool> {
-    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()));
-    match () {
-        () if is(&["true"]) => Some(true),
-        () if is(&["false"]) => Some(false),
-        () if exact => None,
-        () if is(&["t", "yes", "y", "on", "1"]) => Some(true),
-        () if is(&["f", "no", "n", "off", "0"]) => Some(false),
-        () => None,
     }
 }
 
