@@ -76,15 +76,13 @@ def cast_exact(
 def sift_exact(array: pa.Array, target: pa.DataType, **options: Any) -> tuple[pa.Array, list[CastFailure]]:
     """As `cast_exact`, with null in the place of each value that does not fit; and these, in their order."""
     given = Options(**options)
-    return sift(
-        array, target, lambda part: cast_exact(part, target, **options), parse_quickly(array, target, given)
-    )
+    return sift(array, target, lambda part: cast_exact(part, target, **options), parse_quickly(array, target, given))
 
 
 def sift(
     array: pa.Array, target: pa.DataType, convert: Convert, parsed: ParsedTexts | None = None
 ) -> tuple[pa.Array, list[CastFailure]]:
-    """What `convert` makes of an array, with null in the place of each value that it refuses; and these, in their order.
+    """What `convert` makes of an array, with null in the place of each value that it refuses; and these, in order.
 
     Args:
         array: Values of one column.
@@ -147,7 +145,9 @@ def _likely(array: pa.Array, target: pa.DataType, convert: Convert) -> ParsedTex
     suspects = _suspects(array, target)
     if suspects is not None:
         try:
-            return ParsedTexts(convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64()))
+            return ParsedTexts(
+                convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64())
+            )
         except CastFailure:  # Polars is not so strict
             pass
     return ParsedTexts(pa.nulls(0, target), pa.arange(0, len(array)))

@@ -19,7 +19,8 @@ fn parse(texts: Vec<Option<&str>>, data_type: &DataType, exact: bool) -> (ArrayR
 
 #[test]
 fn what_is_null_stays_so_and_what_is_unsure_is_said() {
-    let (values, unsure) = parse(vec![Some("7"), None, Some("x"), Some("-32768"), Some("32768")], &DataType::Int16, false);
+    let (values, unsure) =
+        parse(vec![Some("7"), None, Some("x"), Some("-32768"), Some("32768")], &DataType::Int16, false);
     let expected = Int16Array::from(vec![Some(7), None, None, Some(-32768), None]);
     assert_eq!(values.as_ref(), &expected as &dyn Array);
     assert_eq!(unsure, [2, 4]);

@@ -79,7 +79,9 @@ pub(crate) fn import_type(object: &Bound<'_, PyAny>) -> PyResult<DataType> {
     from_c_schema(object)
 }
 
-fn from_c_schema<T: for<'a> TryFrom<&'a FFI_ArrowSchema, Error = ArrowError>>(object: &Bound<'_, PyAny>) -> PyResult<T> {
+fn from_c_schema<T: for<'a> TryFrom<&'a FFI_ArrowSchema, Error = ArrowError>>(
+    object: &Bound<'_, PyAny>,
+) -> PyResult<T> {
     let capsule: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_schema__")?.extract()?;
     let schema = capsule.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
     // SAFETY: a capsule of this name holds a valid ArrowSchema, which lives as long as the capsule.

@@ -48,7 +48,8 @@ pub(crate) fn parse_texts(
 ) -> PyResult<Option<(ArrowArray, ArrowArray)>> {
     let array = import_array(array)?;
     let target = import_type(target)?;
-    let parsed = py.detach(|| arrowload_core::parse_texts(&array, &target, exact)).map_err(|error| to_py(py, &error))?;
+    let parsed =
+        py.detach(|| arrowload_core::parse_texts(&array, &target, exact)).map_err(|error| to_py(py, &error))?;
     Ok(parsed.map(|(values, unsure)| (ArrowArray::new(values), ArrowArray::new(Arc::new(unsure)))))
 }
 

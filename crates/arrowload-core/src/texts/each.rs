@@ -1,7 +1,7 @@
 //! The texts of an array, whatever its layout.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BinaryArray, BinaryArrayType, LargeBinaryArray};
+use arrow_array::{Array, BinaryArray, LargeBinaryArray};
 use arrow_schema::DataType;
 
 use crate::error::{KernelError, KernelResult};
@@ -16,16 +16,16 @@ pub(crate) fn try_each(
     take: impl FnMut(usize, Option<&[u8]>) -> KernelResult<()>,
 ) -> KernelResult<()> {
     match array.data_type() {
-        DataType::Utf8 => all(&BinaryArray::from(array.as_string::<i32>().clone()), take),
-        DataType::LargeUtf8 => all(&LargeBinaryArray::from(array.as_string::<i64>().clone()), take),
-        DataType::Utf8View => all(&array.as_string_view().clone().to_binary_view(), take),
+        DataType::Utf8 => all(BinaryArray::from(array.as_string::<i32>().clone()).iter(), take),
+        DataType::LargeUtf8 => all(LargeBinaryArray::from(array.as_string::<i64>().clone()).iter(), take),
+        DataType::Utf8View => all(array.as_string_view().clone().to_binary_view().iter(), take),
         other => Err(KernelError::NotText { data_type: other.clone() }),
     }
 }
 
 fn all<'a>(
-    texts: impl BinaryArrayType<'a>,
+    texts: impl Iterator<Item = Option<&'a [u8]>>,
     mut take: impl FnMut(usize, Option<&[u8]>) -> KernelResult<()>,
 ) -> KernelResult<()> {
-    texts.iter().enumerate().try_for_each(|(row, text)| take(row, text))
+    texts.enumerate().try_for_each(|(row, text)| take(row, text))
 }
