@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -11,12 +12,12 @@ from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.parsing import FormatError, compile_format
 from arrowload.core.types import type_name
-from arrowload.kernels import ParsedTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Convert: TypeAlias = Callable[[pa.Array], pa.Array]
+    Likely: TypeAlias = tuple[pa.Array, pa.Int64Array]
 
 _SHOWN = 80
 
@@ -80,7 +81,7 @@ def sift_exact(array: pa.Array, target: pa.DataType, **options: Any) -> tuple[pa
 
 
 def sift(
-    array: pa.Array, target: pa.DataType, convert: Convert, parsed: ParsedTexts | None = None
+    array: pa.Array, target: pa.DataType, convert: Convert, likely: Likely | None = None
 ) -> tuple[pa.Array, list[CastFailure]]:
     """What `convert` makes of an array, with null in the place of each value that it refuses; and these, in order.
 
@@ -88,14 +89,15 @@ def sift(
         array: Values of one column.
         target: The type wanted.
         convert: Raises CastFailure.
-        parsed: What of `array` is surely right; of the rest `convert` is asked.
+        likely: What is known to be right, null elsewhere, and the rows of which `convert` is to be asked; without it, a
+            first attempt finds them.
     """
-    if parsed is None:
+    if likely is None:
         try:
             return convert(array), []
         except CastFailure:
-            parsed = _likely(array, target, convert)
-    values, rows = parsed
+            likely = _likely(array, target, convert)
+    values, rows = likely
     if not len(rows):
         return values, []
     # What is wrong often is the same, and then is tried once.
@@ -140,25 +142,21 @@ def _failures(array: pa.Array, convert: Convert) -> Iterator[CastFailure]:
             start, length = start + length, 2 * length
 
 
-def _likely(array: pa.Array, target: pa.DataType, convert: Convert) -> ParsedTexts:
+def _likely(array: pa.Array, target: pa.DataType, convert: Convert) -> Likely:
     """What `convert` makes of the values that Polars takes too, and the rows of the others; it may be all of them."""
     suspects = _suspects(array, target)
     if suspects is not None:
-        try:
-            return ParsedTexts(
-                convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64())
-            )
-        except CastFailure:  # Polars is not so strict
-            pass
-    return ParsedTexts(pa.nulls(0, target), pa.arange(0, len(array)))
+        with suppress(CastFailure):  # Polars is not so strict
+            return convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64())
+    return pa.nulls(0, target), pa.arange(0, len(array))
 
 
 def _suspects(array: pa.Array, target: pa.DataType) -> pa.BooleanArray | None:
+    if kind(array.type) == "string":
+        return None
     import polars as pl
     from polars.exceptions import PanicException, PolarsError
 
-    if kind(array.type) == "string":
-        return None
     try:
         values = pl.Series(array)
         made = values.cast(pl.Series(pa.array([], target)).dtype, strict=False)

@@ -113,6 +113,15 @@ class TransformConformance:
             after = made.batch.column(name).is_null().to_pylist()
             assert not [number for number, null in zip(numbers, after, strict=True) if null and not before[number]]
 
+    def test_nothing_that_can_be_handled_is_refused(self, bound: BoundPipeline, rows: pa.RecordBatch) -> None:
+        """Where bad rows are put aside, good ones come out as they would without."""
+        refused: list[tuple[int, object]] = []
+
+        made = bound.apply(rows, refuse=lambda place, error: refused.append((place, error)))
+
+        assert not refused
+        assert same_values(made.batch, bound.apply(rows).batch)
+
     def test_the_input_is_left_alone(self, bound: BoundPipeline, rows: pa.RecordBatch) -> None:
         """The batch that went in has the same values afterwards."""
         before = repr_values(rows)
