@@ -191,11 +191,16 @@ def test_ten_thousand_columns(tmp_path: Path, target: Target) -> None:
 @pytest.mark.fault(56)
 @pytest.mark.parametrize("target", PLACES, indirect=True)
 def test_a_cell_of_256_mebibytes(tmp_path: Path, target: Target) -> None:
-    """It arrives whole, within four times its size."""
+    """It arrives whole, within four times its size; by DuckDB, once it may take more memory than by default."""
     source = from_duckdb(tmp_path, f"SELECT 1 AS id, repeat('x', {256 * MEBIBYTE}) AS v")
+    recipe = recipe_of(tmp_path, source, target.config("append"))
 
-    run = run_recipe(recipe_of(tmp_path, source, target.config("append")), patience_s=300)
+    run = run_recipe(recipe, patience_s=300)
 
+    if isinstance(target, DuckDBTarget):
+        assert (run.exit_code, exists(target)) == (78, False), run
+        assert "`runtime.max_memory`" in (run.error or "")
+        run = run_recipe({**recipe, "runtime": {"max_memory": "2GiB"}}, patience_s=300)
     assert run.exit_code == 0, run.error
     assert run.report is not None
     assert run.report["peak_memory_bytes"] < 4 * 256 * MEBIBYTE + 200 * MEBIBYTE
@@ -215,4 +220,4 @@ def exists(target: Target) -> bool:
 def back(target: Target) -> pa.Table:
     """What is in the target."""
     source = {key: value for key, value in target.config("append").items() if key != "write_mode"}
-    return arrowload.read({"name": "back", "source": source})
+    return arrowload.read({"name": "back", "source": source, "runtime": {"max_memory": "2GiB"}})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowload.connectors.parquet.dictionaries import dictionary_columns
+from arrowload.connectors.parquet.encodings import dictionary_columns, statistics_columns
 from arrowload.core.exceptions import RecipeError
 from arrowload.models.units import ResourcePath, ResourcePaths
 
@@ -138,6 +138,7 @@ class _ParquetPart:
                 self._schema,
                 compression=self._compression,
                 use_dictionary=dictionary_columns(first, compressed=self._compression != "none"),
+                write_statistics=statistics_columns(first),
                 write_page_checksum=True,
                 write_page_index=True,
                 store_decimal_as_integer=True,

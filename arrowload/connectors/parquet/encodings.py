@@ -1,4 +1,4 @@
-"""Which columns of a Parquet file are worth a dictionary."""
+"""Which columns of a Parquet file are worth a dictionary, and which statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from arrowload.core.lazy import compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # pyarrow's default for `dictionary_pagesize_limit`; a dictionary that reaches it is given up, with the work it was.
 PAGE_BYTES: Final = 1024**2
@@ -25,17 +25,22 @@ _VALUES_A_ROW: Final = 0.6275
 _LONG_RUN: Final = 64
 # Runs for each value, at most, where values do not come back.
 _RUNS_A_VALUE: Final = 1.1
+_SIZED_BY_VALUE: Final = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
 _COUNTED: Final = (
     pa.types.is_integer,
     pa.types.is_floating,
     pa.types.is_decimal,
     pa.types.is_temporal,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_binary,
-    pa.types.is_large_binary,
     pa.types.is_fixed_size_binary,
+    *_SIZED_BY_VALUE,
 )
+# parquet-cpp's default for `max_statistics_size`: a least or greatest value that is longer is found, and not written.
+_LONGEST_BYTES: Final = 4096
 
 
 def dictionary_columns(rows: pa.Table, *, compressed: bool) -> bool | list[str]:
@@ -49,8 +54,30 @@ def dictionary_columns(rows: pa.Table, *, compressed: bool) -> bool | list[str]:
     less. Without the order's key, which comes in runs, it needs 40 ns a row less (of about 800), and the file is a
     twentieth less.
     """
-    vain = {field.name for field in rows.schema if _in_vain(rows.column(field.name), field.type, compressed)}
-    return [path for field in rows.schema if field.name not in vain for path in _paths(field)] if vain else True
+    return _all_but(lambda column, kind: _in_vain(column, kind, compressed), rows)
+
+
+def statistics_columns(rows: pa.Table) -> bool | list[str]:
+    """`write_statistics` of pyarrow for a file that begins with `rows`: all columns, or the paths of those that gain.
+
+    Args:
+        rows: The first row group. The others are taken to be like it.
+
+    While the encoder looks for the least and the greatest value it copies some, and takes six times the memory of a
+    value of 256 MiB.
+    """
+    return _all_but(_too_long, rows)
+
+
+def _all_but(is_left_out: Callable[[pa.ChunkedArray, pa.DataType], bool], rows: pa.Table) -> bool | list[str]:
+    left_out = {field.name for field in rows.schema if is_left_out(rows.column(field.name), field.type)}
+    return [path for field in rows.schema if field.name not in left_out for path in _paths(field)] if left_out else True
+
+
+def _too_long(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Whether most bounds would not be written."""
+    values = len(column) - column.null_count
+    return any(is_kind(kind) for is_kind in _SIZED_BY_VALUE) and column.nbytes > _LONGEST_BYTES * max(1, values)
 
 
 def _in_vain(column: pa.ChunkedArray, kind: pa.DataType, compressed: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Which columns get a dictionary, and that the file says so."""
+"""Which columns get a dictionary or statistics, and that the file says so."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ import pytest
 
 from arrowload.connectors.files.part import LocalPart
 from arrowload.connectors.parquet.destination import ParquetFormat
-from arrowload.connectors.parquet.dictionaries import PAGE_BYTES, dictionary_columns
+from arrowload.connectors.parquet.encodings import PAGE_BYTES, dictionary_columns, statistics_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 ROWS = 200_000
+
+
+def write(table: pa.Table, path: Path) -> None:
+    file = LocalPart(path)
+    part = ParquetFormat().open(file, table.schema)
+    for batch in table.to_batches(max_chunksize=10_000):
+        part.write(batch)
+    part.close()
+    file.close()
 
 
 def with_distinct(count: int) -> pa.Table:
@@ -77,14 +86,8 @@ def test_the_leaves_of_nested_columns_keep_theirs(tmp_path: Path) -> None:
             "who": [{"name": f"n{n % 7}", "at": [n % 5]} for n in range(ROWS)],
         }
     )
-    form, path = ParquetFormat(), tmp_path / "part.parquet"
-    file = LocalPart(path)
-    part = form.open(file, table.schema)
-    for batch in table.to_batches(max_chunksize=10_000):
-        part.write(batch)
-    part.close()
-    file.close()
-
+    path = tmp_path / "part.parquet"
+    write(table, path)
     assert pq.read_table(path).equals(table)
     group = pq.ParquetFile(path).metadata.row_group(0)
     encodings = {
@@ -96,3 +99,13 @@ def test_the_leaves_of_nested_columns_keep_theirs(tmp_path: Path) -> None:
         "who.name": True,
         "who.at.list.element": True,
     }
+
+
+def test_long_texts_get_no_statistics(tmp_path: Path) -> None:
+    """Of which parquet-cpp would find bounds, at six times their memory, and write none."""
+    table = pa.table({"id": [1, 2], "text": ["x" * 5000, None], "list": [[1] * 5000, []], "short": ["a", "b"]})
+    assert statistics_columns(table.drop_columns("text")) is True
+    assert statistics_columns(table) == ["id", "list.list.element", "short"]
+    write(table, tmp_path / "part.parquet")
+    group = pq.ParquetFile(tmp_path / "part.parquet").metadata.row_group(0)
+    assert [group.column(index).is_stats_set for index in range(4)] == [True, False, True, True]
