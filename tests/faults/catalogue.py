@@ -564,7 +564,6 @@ FAULTS: Final = (
                 "::test_uploads_of_the_dead_are_swept_and_those_of_the_living_are_not",
             ),
         ),
-        missing="a completion that answers 200 with an error in its body: botocore's own check of it is relied on",
     ),
     Fault(
         45,
@@ -747,9 +746,8 @@ FAULTS: Final = (
         "F",
         "a thousand and one files",
         "all are listed and loaded once",
-        "CSV",
+        "CSV in a folder and in S3, where they are more than a page of the listing",
         (Red("a_thousand_files_listed", "tests/faults/test_files.py::test_a_thousand_and_one_files"),),
-        missing="a source in S3 with more objects than a page of the listing",
     ),
     Fault(
         64,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # pass: hand it on. slow down, unavailable, internal, throttled, expired: answer so in the place of the server. short:
 # the answer is cut, its length stays. damage: one digit of its body is another. lose: it is done, and the client loses
 # the connection. cut: the client loses the connection, and nothing is done. silent: nothing is done and nothing said,
-# until the proxy ends. quote: an error repeats the headers of the request.
+# until the proxy ends. error in 200: nothing is done, and an answer of 200 has an error in its body. quote: an error
+# repeats the headers of the request.
 Action: TypeAlias = Literal[
     "pass",
     "slow down",
@@ -29,6 +30,7 @@ Action: TypeAlias = Literal[
     "internal",
     "throttled",
     "expired",
+    "error in 200",
     "short",
     "damage",
     "lose",
@@ -45,6 +47,7 @@ _ANSWERS: dict[str, tuple[int, str]] = {
     "slow down": (503, _S3_ERROR.format("SlowDown")),
     "unavailable": (503, _S3_ERROR.format("ServiceUnavailable")),
     "internal": (500, _S3_ERROR.format("InternalError")),
+    "error in 200": (200, _S3_ERROR.format("InternalError")),
     "expired": (400, _S3_ERROR.format("ExpiredToken")),
     "throttled": (400, _DYNAMODB_ERROR.format("ProvisionedThroughputExceededException")),
 }

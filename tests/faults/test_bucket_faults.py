@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arrowload.core.exceptions import TransientConnectorError
+from arrowload.io.s3 import S3Prefix
 from tests.faults.http_proxy import Action, HttpProxy, Request, running_http_proxy
 from tests.faults.processes import run_recipe
 from tests.faults.test_kill_everywhere import BucketTarget, World
@@ -113,6 +117,28 @@ def test_a_commit_that_is_never_answered(world: ProxiedWorld, proxy: HttpProxy, 
     assert action in proxy.done
     assert run.exit_code in HONEST, run
     require_exact(world)
+
+
+@pytest.mark.fault(44)
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+def test_a_completion_that_says_200_over_an_error(moto: MotoServer, always: bool) -> None:
+    """S3 answers so when it finds out late: it is tried again, and an object is never taken to be there."""
+    due: list[Action] = ["error in 200"]
+
+    def judge(request: Request) -> Action:
+        completes = request.method == "POST" and "uploadId=" in request.path
+        return "pass" if not completes or not due else due[0] if always else due.pop()
+
+    data = bytes(range(256)) * (9 * 4096)  # more than a piece
+    with running_http_proxy(moto.url, judge) as proxy:
+        url = f"s3://{moto.make_bucket()}/out"
+        upload = S3Prefix(url, dataclasses.replace(moto, url=proxy.url).access).open_upload("part")
+        upload.write(memoryview(data))
+        with pytest.raises(TransientConnectorError) if always else contextlib.nullcontext():
+            upload.close()
+
+        assert "error in 200" in proxy.done
+        assert S3Prefix(url, moto.access).read("part") == (None if always else data)
 
 
 @pytest.mark.fault(45)

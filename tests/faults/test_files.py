@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,13 +14,15 @@ import arrowload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.moto_server import MotoServer
+
 FILES = 1001
 
 
 def recipe_of(folder: Path, **source: Any) -> dict[str, Any]:
     return {
         "name": "files",
-        "source": {"type": "csv", "path": str(folder / "in"), **source},
+        "source": {"type": "csv", "path": str(folder / "in")} | source,
         "destination": {"type": "duckdb", "path": str(folder / "out.duckdb"), "table": "t"},
         "state": {"type": "local", "path": str(folder / "state")},
     }
@@ -47,6 +50,24 @@ def test_a_thousand_and_one_files(tmp_path: Path) -> None:
 
     assert (first.rows_written, again.status, third.rows_written) == (FILES, "up_to_date", 1)
     assert rows(tmp_path) == [(number,) for number in range(FILES + 1)]
+
+
+@pytest.mark.slow  # a request for each
+@pytest.mark.fault(63)
+def test_a_thousand_and_one_objects(tmp_path: Path, moto: MotoServer) -> None:
+    """More than a page of the listing: all are found, and each is loaded once."""
+    bucket = moto.make_bucket()
+    with ThreadPoolExecutor(8) as threads:
+        put = moto.client("s3").put_object
+        puts = [threads.submit(put, Bucket=bucket, Key=f"in/{n}.csv", Body=f"n\n{n}\n") for n in range(FILES)]
+    assert [put.exception() for put in puts if put.exception()] == []
+    recipe = recipe_of(tmp_path, path=f"s3://{bucket}/in/", aws=moto.keys, incremental={"strategy": "modified"})
+
+    first = arrowload.run(recipe)
+    again = arrowload.run(recipe)
+
+    assert (first.rows_written, again.status) == (FILES, "up_to_date")
+    assert rows(tmp_path) == [(number,) for number in range(FILES)]
 
 
 @pytest.mark.fault(58)
