@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from arrowload.core.conversions import NoConversion, Options, convert, kind, parse_quickly
+from arrowload.core.conversions import NoConversion, Options, convert, kind, parse_quickly, plain
 from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.parsing import FormatError, compile_format
@@ -16,7 +16,7 @@ from arrowload.core.types import type_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Convert: TypeAlias = Callable[[pa.Array], pa.Array]
+    Cast: TypeAlias = Callable[[pa.Array], pa.Array]
     Likely: TypeAlias = tuple[pa.Array, pa.Int64Array]
 
 _SHOWN = 80
@@ -64,7 +64,7 @@ def cast_exact(
     """
     options = Options(form, zone, rounding)
     try:
-        return _convert(array, target, options)
+        return convert(array, target, options)
     except NoConversion as exc:
         raise _refusal(array.type, target, exc.hint) from exc
     except pa.ArrowInvalid as exc:
@@ -76,48 +76,56 @@ def cast_exact(
 
 def sift_exact(array: pa.Array, target: pa.DataType, **options: Any) -> tuple[pa.Array, list[CastFailure]]:
     """As `cast_exact`, with null in the place of each value that does not fit; and these, in their order."""
+    array = plain(array)
     given = Options(**options)
     return sift(array, target, lambda part: cast_exact(part, target, **options), parse_quickly(array, target, given))
 
 
 def sift(
-    array: pa.Array, target: pa.DataType, convert: Convert, likely: Likely | None = None
+    array: pa.Array, target: pa.DataType, cast: Cast, likely: Likely | None = None
 ) -> tuple[pa.Array, list[CastFailure]]:
-    """What `convert` makes of an array, with null in the place of each value that it refuses; and these, in order.
+    """What `cast` makes of an array, with null in the place of each value that it refuses; and these, in order.
 
     Args:
-        array: Values of one column.
+        array: Values of one column, `plain`.
         target: The type wanted.
-        convert: Raises CastFailure.
-        likely: What is known to be right, null elsewhere, and the rows of which `convert` is to be asked; without it, a
+        cast: Raises CastFailure.
+        likely: What is known to be right, null elsewhere, and the rows of which `cast` is to be asked; without it, a
             first attempt finds them.
     """
     if likely is None:
         try:
-            return convert(array), []
+            return cast(array), []
         except CastFailure:
-            likely = _likely(array, target, convert)
+            likely = _likely(array, target, cast)
     values, rows = likely
     if not len(rows):
         return values, []
     # What is wrong often is the same, and then is tried once.
-    distinct, codes = _distinct(array.take(rows))
-    failing = {failure.row: failure for failure in _failures(distinct, convert)}
-    if failing:
-        distinct = pc.if_else(mask_of(list(failing), len(distinct)), None, distinct)
-    fitting = convert(distinct).take(codes)
-    made = pc.replace_with_mask(values, mask_of(rows, len(array)), fitting) if len(rows) < len(array) else fitting
+    distinct, codes = _distinct(array if len(rows) == len(array) else array.take(rows))
+    failing = {failure.row: failure for failure in _failures(distinct, cast)}
     failures = [
         CastFailure(row, failing[code].value, failing[code].reason)
         for row, code in zip(rows.to_pylist(), codes.to_pylist(), strict=True)
         if code in failing
     ]
-    return made, failures
+    if len(values) == len(array) and len(failures) == len(rows):
+        return values, failures
+    return cast(_with_nulls(array, [failure.row for failure in failures])), failures
 
 
 def mask_of(rows: Sequence[int] | pa.Int64Array, count: int) -> pa.BooleanArray:
     """Of `count` rows, true for `rows`, which are positions from 0."""
     return pc.is_in(pa.arange(0, count), value_set=pa.array(rows, pa.int64()))
+
+
+def _with_nulls(array: pa.Array, rows: Sequence[int]) -> pa.Array:
+    """`array` with null in `rows`, which are in order; of any type, as `if_else` is not."""
+    parts, start = [], 0
+    for row in rows:
+        parts += [array.slice(start, row - start), pa.nulls(1, array.type)]
+        start = row + 1
+    return pa.concat_arrays([*parts, array.slice(start)])
 
 
 def _distinct(values: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -129,12 +137,12 @@ def _distinct(values: pa.Array) -> tuple[pa.Array, pa.Array]:
     return encoded.dictionary, encoded.indices
 
 
-def _failures(array: pa.Array, convert: Convert) -> Iterator[CastFailure]:
-    """What `convert` refuses: of values that are few or many, near each other or far apart, in few attempts."""
+def _failures(array: pa.Array, cast: Cast) -> Iterator[CastFailure]:
+    """What `cast` refuses: of values that are few or many, near each other or far apart, in few attempts."""
     start, length = 0, len(array)
     while start < len(array):
         try:
-            convert(array.slice(start, length))
+            cast(array.slice(start, length))
         except CastFailure as exc:
             yield CastFailure(start + exc.row, exc.value, exc.reason)
             start, length = start + exc.row + 1, 1
@@ -142,12 +150,12 @@ def _failures(array: pa.Array, convert: Convert) -> Iterator[CastFailure]:
             start, length = start + length, 2 * length
 
 
-def _likely(array: pa.Array, target: pa.DataType, convert: Convert) -> Likely:
-    """What `convert` makes of the values that Polars takes too, and the rows of the others; it may be all of them."""
+def _likely(array: pa.Array, target: pa.DataType, cast: Cast) -> Likely:
+    """What `cast` makes of the values that Polars takes too, and the rows of the others; it may be all of them."""
     suspects = _suspects(array, target)
     if suspects is not None:
-        with suppress(CastFailure):  # Polars is not so strict
-            return convert(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64())
+        with suppress(CastFailure, pa.ArrowNotImplementedError):  # Polars is not so strict
+            return cast(pc.if_else(suspects, None, array)), pc.indices_nonzero(suspects).cast(pa.int64())
     return pa.nulls(0, target), pa.arange(0, len(array))
 
 
@@ -236,12 +244,11 @@ def cast_column(
 ) -> pa.Array:
     """`cast_exact` for the column that `field` names; raises as `cast_batch_exact` does."""
     try:
-        return cast_exact(array, field.type, **options)
+        with about_column(field.name):
+            return cast_exact(array, field.type, **options)
     except CastFailure as exc:
         row = exc.row if kept is None else kept[exc.row].as_py()
         raise cast_error(exc, field.name, field.type, row=first_row + row) from exc
-    except RecipeError as exc:
-        raise RecipeError(f"column `{field.name}`: {exc.message}", context={**exc.context}, hint=exc.hint) from exc
 
 
 def cast_error(failure: CastFailure, column: str, target: pa.DataType, *, row: int) -> TransformError:
@@ -259,11 +266,19 @@ def check_batch_cast(source: pa.Schema, target: pa.Schema) -> None:
         RecipeError: The names differ, or two types have no exact conversion; names the column.
     """
     for index, field in _pairs(source, target):
-        try:
+        with about_column(field.name):
             check_cast(source.field(index).type, field.type)
-        except RecipeError as exc:
-            context = {**exc.context, "column": field.name}
-            raise RecipeError(f"column `{field.name}`: {exc.message}", context=context, hint=exc.hint) from exc
+
+
+@contextmanager
+def about_column(name: str) -> Iterator[None]:
+    """Say in every RecipeError that is raised inside which column it is about."""
+    try:
+        yield
+    except RecipeError as exc:
+        raise RecipeError(
+            f"column `{name}`: {exc.message}", context={**exc.context, "column": name}, hint=exc.hint
+        ) from exc
 
 
 def shown(value: object) -> str:
@@ -287,13 +302,6 @@ def _pairs(source: pa.Schema, target: pa.Schema) -> Iterator[tuple[int, pa.Field
         yield index, field
 
 
-def _convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    converted = convert(array, target, options)
-    if converted.null_count != array.null_count:
-        raise pa.ArrowInvalid("a value became null")
-    return converted
-
-
 def _first_failure(array: pa.Array, target: pa.DataType, options: Options) -> int | None:
     """Row of the first value that does not fit, by halving; None when each half fits and only the whole does not."""
     if len(array) == 1:
@@ -307,7 +315,7 @@ def _first_failure(array: pa.Array, target: pa.DataType, options: Options) -> in
 
 def _fits(array: pa.Array, target: pa.DataType, options: Options) -> bool:
     try:
-        _convert(array, target, options)
+        convert(array, target, options)
     except pa.ArrowInvalid:
         return False
     return True

@@ -1,7 +1,7 @@
 """One conversion for each pair of kinds of type, exact or not at all; whole arrays at a time.
 
-A value that does not fit raises `pyarrow.ArrowInvalid`, or comes out as a null where there was none; a pair of types
-that has no exact conversion raises `NoConversion`. `casting` turns both into errors that name row and value.
+A value that does not fit raises `pyarrow.ArrowInvalid`; a pair of types that has no exact conversion raises
+`NoConversion`. `casting` turns both into errors that name row and value.
 
 pyarrow's own safe casts are trusted where they are exact and corrected where they are not: besides what `numbers` says
 of them, they cut the time off a timestamp and put nulls in the place of struct fields whose names differ.
@@ -47,7 +47,7 @@ class NoConversion(Exception):  # noqa: N818 - never leaves the package
 
 
 def convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
-    """`array` as `target`; the same object when it has that type already.
+    """`array` as `target`, null where it was and nowhere else; the same object when it has that type already.
 
     Raises:
         pyarrow.ArrowInvalid: A value does not fit.
@@ -55,7 +55,7 @@ def convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
     """
     if array.type == target:
         return array
-    array = _plain(array)
+    array = plain(array)
     if array.type == target:
         return array
     if pa.types.is_null(array.type):
@@ -67,16 +67,20 @@ def convert(array: pa.Array, target: pa.DataType, options: Options) -> pa.Array:
     if converter is None:
         raise NoConversion(array.type, target, _advice(array.type, target))
     try:
-        return converter(array, target, options)
+        converted = converter(array, target, options)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
         raise NoConversion(array.type, target) from exc
+    if converted.null_count != array.null_count:
+        raise pa.ArrowInvalid("a value became null")
+    return converted
 
 
 def parse_quickly(
     array: pa.Array, target: pa.DataType, options: Options, *, exact: bool = False
 ) -> kernels.ParsedTexts | None:
     """Texts as `kernels.parse_texts` reads them, which is as the slower rules do; None where it has no rule."""
-    if options.form is None and kind(array.type) == "string" and kind(target) in _PARSED:
+    # Of no rows Rust hands over no buffers, and pyarrow's cast to lists of a fixed size reads them all the same.
+    if len(array) and options.form is None and kind(array.type) == "string" and kind(target) in _PARSED:
         return kernels.parse_texts(array, target, exact=exact)
     return None
 
@@ -117,14 +121,14 @@ _KINDS: Final[dict[str, Callable[[pa.DataType], bool]]] = {
 _PARSED: Final = frozenset({"bool", "int", "float", "decimal", "date", "timestamp"})
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """Without the encodings that change no value: dictionaries, runs, views, foreign extension types."""
+def plain(array: pa.Array) -> pa.Array:
+    """`array` without the encodings that change no value: dictionaries, runs, views, foreign extension types."""
     if isinstance(array, pa.ExtensionArray) and kind(array.type) not in ("uuid", "json"):
-        return _plain(array.storage)
+        return plain(array.storage)
     if isinstance(array, pa.DictionaryArray):
-        return _plain(array.dictionary_decode())
+        return plain(array.dictionary_decode())
     if pa.types.is_run_end_encoded(array.type):
-        return _plain(pc.run_end_decode(array))
+        return plain(pc.run_end_decode(array))
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
         return pc.cast(array, pa.string() if pa.types.is_string_view(array.type) else pa.binary())
     return array

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from arrowload.core.casting import cast_batch_exact, cast_error, matched_columns, sift_exact
+from arrowload.core.casting import about_column, cast_batch_exact, cast_error, matched_columns, sift_exact
 from arrowload.core.exceptions import TransformError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.types import type_name
@@ -70,7 +70,8 @@ class Storing:
         refused: set[int] = set()
         columns = []
         for column, field in matched_columns(made.batch, self.schema):
-            values, failures = sift_exact(column, field.type)
+            with about_column(field.name):
+                values, failures = sift_exact(column, field.type)
             nulls = field.name in self._agreement.nulled
             for failure in failures:
                 if failure.row not in refused:

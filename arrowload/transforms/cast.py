@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from arrowload.core.casting import CastFailure, cast_exact, check_cast, sift_exact
-from arrowload.core.exceptions import RecipeError
+from arrowload.core.casting import CastFailure, about_column, cast_exact, check_cast, sift_exact
 from arrowload.core.names import require_columns
 from arrowload.core.types import check_zone, parse_type, type_name
 from arrowload.models.transform_config import StepConfig
@@ -109,11 +108,8 @@ class Cast:
         target = self.targets.get(field.name)
         if target is None or field.type == target.type:
             return
-        try:
+        with about_column(field.name):
             check_cast(field.type, target.type, **target.options)
-        except RecipeError as exc:
-            context = {**exc.context, "column": field.name}
-            raise RecipeError(f"column `{field.name}`: {exc.message}", context=context, hint=exc.hint) from exc
 
     def _cast(self, name: str, column: pa.Array) -> pa.Array:
         target = self.targets.get(name)
@@ -127,10 +123,6 @@ def _row_error(failure: CastFailure, column: str) -> RowError:
 def _target(name: str, cast: str | ColumnCast) -> _Target:
     if isinstance(cast, str):
         cast = ColumnCast(type=cast)
-    try:
+    with about_column(name):
         check_zone(cast.zone or "")
         return _Target(parse_type(cast.type), {"form": cast.format, "zone": cast.zone, "rounding": cast.round})
-    except RecipeError as exc:
-        raise RecipeError(
-            f"column `{name}`: {exc.message}", context={**exc.context, "column": name}, hint=exc.hint
-        ) from exc

@@ -6,10 +6,10 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from arrowload import kernels
 from arrowload.connectors.csv.infer import INTEGER, NUMBER, SAFE_LENGTH, is_damaged_by_double
 from arrowload.core import casting
 from arrowload.core.casting import CastFailure, cast_exact
+from arrowload.core.conversions import Options, parse_quickly
 from arrowload.core.lazy import compute as pc
 
 _Range: TypeAlias = tuple[pa.Scalar, pa.Scalar]
@@ -54,7 +54,7 @@ def sift(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> tuple[pa.Ar
         texts,
         target,
         lambda part: convert(part, target, inferred=inferred),
-        kernels.parse_texts(texts, target, exact=inferred),
+        parse_quickly(texts, target, Options(), exact=inferred),
     )
 
 
@@ -73,8 +73,7 @@ def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:
 def _suspects(texts: pa.Array, bounds: tuple[_Range, _Range]) -> pa.Array:
     """Texts in the first range or, with a minus, in the second; those with a plus or an exponent."""
     # Most columns have no minus, plus or exponent anywhere; one look at all bytes spares looking at each text.
-    data = texts.buffers()[2]
-    present = bytes(memoryview(data)) if data is not None else b""
+    present = _bytes_of(texts)
     suspects = _between(texts, bounds[0])
     if b"-" in present:
         suspects = pc.or_(suspects, _between(texts, bounds[1]))
@@ -82,6 +81,15 @@ def _suspects(texts: pa.Array, bounds: tuple[_Range, _Range]) -> pa.Array:
         if char.encode() in present:
             suspects = pc.or_(suspects, pc.match_substring(texts, char))
     return suspects
+
+
+def _bytes_of(texts: pa.StringArray) -> bytes:
+    """All of them, one behind the other; of a slice, those of the slice."""
+    _, offsets, data = texts.buffers()
+    if data is None:
+        return b""
+    ends = pa.Int32Array.from_buffers(pa.int32(), len(texts) + 1, [None, offsets], offset=texts.offset)
+    return bytes(memoryview(data)[ends[0].as_py() : ends[-1].as_py()])
 
 
 def _between(texts: pa.Array, bounds: _Range) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -74,10 +75,28 @@ def _all_but(is_left_out: Callable[[pa.ChunkedArray, pa.DataType], bool], rows: 
     return [path for field in rows.schema if field.name not in left_out for path in _paths(field)] if left_out else True
 
 
-def _too_long(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    """Whether most bounds would not be written."""
-    values = len(column) - column.null_count
-    return any(is_kind(kind) for is_kind in _SIZED_BY_VALUE) and column.nbytes > _LONGEST_BYTES * max(1, values)
+def _too_long(column: pa.ChunkedArray, _: pa.DataType) -> bool:
+    """Whether most bounds of a leaf would not be written."""
+    return any(
+        (pc.mean(pc.binary_length(leaf)).as_py() or 0) > _LONGEST_BYTES
+        for chunk in column.chunks
+        for leaf in _leaves(chunk)
+        if any(is_kind(leaf.type) for is_kind in _SIZED_BY_VALUE)
+    )
+
+
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    """What a column holds values in, whatever they are nested in."""
+    if isinstance(array, pa.ExtensionArray):
+        yield from _leaves(array.storage)
+    elif isinstance(array, pa.MapArray):
+        yield from chain(_leaves(array.keys), _leaves(array.items))
+    elif isinstance(array, pa.StructArray):
+        yield from chain.from_iterable(map(_leaves, array.flatten()))
+    elif pa.types.is_nested(array.type):
+        yield from _leaves(array.flatten())
+    else:
+        yield array
 
 
 def _in_vain(column: pa.ChunkedArray, kind: pa.DataType, compressed: bool) -> bool:

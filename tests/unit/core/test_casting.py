@@ -9,7 +9,14 @@ from decimal import Decimal as D  # noqa: N817 - the tables below are read in co
 import pyarrow as pa
 import pytest
 
-from arrowload.core.casting import CastFailure, cast_batch_exact, cast_exact, check_batch_cast, check_cast
+from arrowload.core.casting import (
+    CastFailure,
+    cast_batch_exact,
+    cast_exact,
+    check_batch_cast,
+    check_cast,
+    sift_exact,
+)
 from arrowload.core.exceptions import RecipeError, TransformError
 from arrowload.core.types import parse_type
 
@@ -445,3 +452,65 @@ def test_an_equal_schema_costs_nothing():
     batch = pa.record_batch({"a": [1]})
 
     assert cast_batch_exact(batch, batch.schema) is batch
+
+
+UUIDS = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes([n] * 16) for n in range(3)], pa.binary(16)))
+SIFTED = [
+    (pa.array([1, 2**62, None], pa.duration("us")), pa.duration("ns"), [1]),
+    (pa.array([1, 300, None]), pa.dictionary(pa.int8(), pa.int8()), [1]),
+    (pa.array([1, 2**63, None], pa.uint64()), pa.decimal64(18, 0), [1]),
+    (pa.array([1.5, 2.0, None]), pa.decimal32(5, 0), [0]),
+    (pa.array([1.0, 70000.0, None]), pa.float16(), [1]),
+    (pa.array([1, 0, 2], pa.int8()), pa.bool_(), [2]),
+    (pa.array([dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 1, 5), None]), pa.date32(), [1]),
+    (pa.array(["1", "x", None, "1e3", "x"]).dictionary_encode(), pa.int64(), [1, 3, 4]),
+    (pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None]), pa.array(["1", None, "x"])), pa.int64(), [2]),
+    (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["1", "x"])), pa.int64(), [2]),
+    (pa.array(["1", "x", None], pa.string_view()), pa.int64(), [1]),
+    (pa.array(["1e3", "1", "x", None]), pa.decimal128(5, 1), [2]),
+    (pa.array(["31.12.2020", None]), pa.date32(), [0]),
+    (pa.array([b"a", b"\xff", None], pa.binary_view()), pa.string(), [1]),
+    (pa.array([b"a", b"\xff", None]), pa.string_view(), [1]),
+    (pa.array([b"a" * 16, b"b", None], pa.binary_view()), pa.uuid(), [1]),
+    (pa.array([["1"], ["x"], None, []]), pa.list_(pa.int64()), [1]),
+    (pa.array([["true"], ["maybe"], None]), pa.list_(pa.bool_()), [1]),
+    (pa.array([{"a": "true"}, {"a": "maybe"}, None]), pa.struct([("a", pa.bool_())]), [1]),
+    (pa.array([["1"], [], None]), pa.list_(pa.int64(), 1), [1]),
+    (pa.array([None, None], pa.list_(pa.string())), pa.list_(pa.int64(), 2), []),
+    (
+        pa.StructArray.from_arrays([UUIDS, pa.array(["1", "x", None])], ["u", "n"]),
+        pa.struct([("u", pa.string()), ("n", pa.int64())]),
+        [1],
+    ),
+    (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1, None], pa.int8())), pa.int64(), []),
+    (pa.array([], pa.string()), pa.int64(), []),
+    (pa.nulls(3), pa.int64(), []),
+]
+
+
+@pytest.mark.parametrize(("array", "target", "refused"), SIFTED, ids=lambda value: str(getattr(value, "type", value)))
+def test_sifting_knows_every_type(array, target, refused):
+    """What fits comes out as a cast of it alone would, and null takes the place of the rest; of a slice, too."""
+    for part, shift in ((array, 0), (array.slice(1), 1)):
+        made, failures = sift_exact(part, target)
+        made.validate(full=True)
+        rows = [row - shift for row in refused if row >= shift]
+        assert (made.type, [failure.row for failure in failures]) == (target, rows)
+        for row in range(len(part)):
+            if row in rows:
+                assert not made[row].is_valid
+            else:
+                assert made.slice(row, 1).to_pylist() == cast_exact(part.slice(row, 1), target).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("array", "target"),
+    [
+        (pa.array([["true"], ["maybe"]]), pa.list_(pa.bool_())),
+        (pa.array([{"a": "true"}, {"a": "maybe"}]), pa.struct([("a", pa.bool_())])),
+    ],
+    ids=["list", "struct"],
+)
+def test_no_nested_value_becomes_null_by_stealth(array, target):
+    with pytest.raises(CastFailure, match="in row 1 is no"):
+        cast_exact(array, target)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = 200_000
+MAP = pa.map_(pa.string(), pa.string())
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -109,3 +110,12 @@ def test_long_texts_get_no_statistics(tmp_path: Path) -> None:
     write(table, tmp_path / "part.parquet")
     group = pq.ParquetFile(tmp_path / "part.parquet").metadata.row_group(0)
     assert [group.column(index).is_stats_set for index in range(4)] == [True, False, True, True]
+
+
+def test_texts_are_long_wherever_they_are_and_short_however_few() -> None:
+    text = "x" * 5000
+    nested = {"list": [[text]], "struct": [{"a": 1, "b": text}], "map": pa.array([[("a", text)]], MAP)}
+    json = pa.ExtensionArray.from_storage(pa.json_(), pa.array([f'"{text}"']))
+    sparse = ["ab", *[None] * 100_000]
+    assert statistics_columns(pa.table({**nested, "json": json})) == []
+    assert statistics_columns(pa.table({"sparse": sparse, "none": pa.nulls(len(sparse), pa.string())})) is True
