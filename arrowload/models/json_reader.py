@@ -100,6 +100,8 @@ class _Parser:
         key_at = self._at()
         self._budget.spend(key_at)
         key = str(self._string(key_at))
+        if not key:
+            raise recipe_error("a key is empty", key_at, hint="write the key before the colon")
         if key in mapping:
             first = mapping.keys_at[key].line
             raise recipe_error(
