@@ -76,9 +76,11 @@ def cast_exact(
 
 def sift_exact(array: pa.Array, target: pa.DataType, **options: Any) -> tuple[pa.Array, list[CastFailure]]:
     """As `cast_exact`, with null in the place of each value that does not fit; and these, in their order."""
+    if array.type == target:
+        return array, []
     array = plain(array)
-    given = Options(**options)
-    return sift(array, target, lambda part: cast_exact(part, target, **options), parse_quickly(array, target, given))
+    parsed = parse_quickly(array, target, Options(**options))
+    return sift(array, target, lambda part: cast_exact(part, target, **options), parsed)
 
 
 def sift(

@@ -25,6 +25,7 @@ NAN = float("nan")
 NOON = dt.datetime(2020, 1, 1, 12, 0)
 MICRO = dt.datetime(2020, 1, 1, 12, 0, 0, 123456)
 DAY = dt.date(2020, 1, 1)
+RUNS = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["1", "x"]))
 UUID = uuid.UUID("fbcc669f-3bb0-4c36-93f1-4155a7bfc771")
 
 FITS = [
@@ -257,9 +258,9 @@ def test_every_possible_cast_is_accepted_by_the_check():
 
 def test_same_type_is_the_same_array():
     """Nothing is copied when nothing is to be done."""
-    array = pa.array([1, 2])
-
-    assert cast_exact(array, pa.int64()) is array
+    for array in (pa.array([1, 2]), RUNS, RUNS.values.dictionary_encode(), RUNS.values.cast(pa.string_view())):
+        assert cast_exact(array, array.type) is array
+        assert sift_exact(array, array.type)[0] is array
 
 
 @pytest.mark.parametrize(
@@ -465,7 +466,7 @@ SIFTED = [
     (pa.array([dt.datetime(2020, 1, 1), dt.datetime(2020, 1, 1, 5), None]), pa.date32(), [1]),
     (pa.array(["1", "x", None, "1e3", "x"]).dictionary_encode(), pa.int64(), [1, 3, 4]),
     (pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None]), pa.array(["1", None, "x"])), pa.int64(), [2]),
-    (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["1", "x"])), pa.int64(), [2]),
+    (RUNS, pa.int64(), [2]),
     (pa.array(["1", "x", None], pa.string_view()), pa.int64(), [1]),
     (pa.array(["1e3", "1", "x", None]), pa.decimal128(5, 1), [2]),
     (pa.array(["31.12.2020", None]), pa.date32(), [0]),
