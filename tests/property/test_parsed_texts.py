@@ -29,7 +29,6 @@ TYPES = [
 
 patient = settings(
     deadline=None,
-    max_examples=200,
     # The fixture of the rules is the same for all examples of a test.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
