@@ -35,6 +35,7 @@ from arrowload.connectors.sql_ledger import SqlLedger
 from arrowload.core import casting, conversions, secret
 from arrowload.core.exceptions import ConnectorError, CredentialsError, TransientConnectorError
 from arrowload.core.failpoint import failpoint
+from arrowload.core.rejection import rejected_row
 from arrowload.core.state import State
 from arrowload.engine import commit, protocol, retry
 from arrowload.engine.engine import Engine
@@ -695,7 +696,7 @@ def budget_not_kept() -> None:
     """However many rows are refused, the load goes on."""
 
     def add(quarantine: Quarantine, rejection: Any) -> None:
-        quarantine._rejections.append(rejection)
+        quarantine._rows.append(rejected_row(rejection))
 
     Quarantine.add = add  # type: ignore[method-assign]
 
