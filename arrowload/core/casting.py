@@ -116,7 +116,7 @@ def sift(
     return cast(_with_nulls(array, [failure.row for failure in failures])), failures
 
 
-def mask_of(rows: Sequence[int] | pa.Int64Array, count: int) -> pa.BooleanArray:
+def mask_of(rows: Sequence[int], count: int) -> pa.BooleanArray:
     """Of `count` rows, true for `rows`, which are positions from 0."""
     return pc.is_in(pa.arange(0, count), value_set=pa.array(rows, pa.int64()))
 

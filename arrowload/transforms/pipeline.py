@@ -9,14 +9,7 @@ import pyarrow as pa
 
 from arrowload.core.casting import shown
 from arrowload.core.exceptions import DataLoaderError, RecipeError, TransformError
-from arrowload.transforms.base import (
-    KernelTransform,
-    LazyTransform,
-    SiftingTransform,
-    SqlTransform,
-    Transformed,
-    require_distinct,
-)
+from arrowload.transforms.base import KernelTransform, LazyTransform, SqlTransform, Transformed, require_distinct
 from arrowload.transforms.fusion import fuse
 from arrowload.transforms.registry import get_transform
 from arrowload.transforms.stages import (
@@ -123,15 +116,13 @@ class BoundPipeline(msgspec.Struct, frozen=True):
     def _passed(self, stage: Stage, made: Transformed, first_row: int, refuse: Refuse | None) -> Transformed:
         """The rows after one more stage, without those that were refused."""
         try:
-            if refuse is None or not (
-                isinstance(stage, KernelStage) and isinstance(stage.step.transform, SiftingTransform)
-            ):
+            if refuse is None:
                 result = stage.run(made.batch)
             else:
                 result, faults = stage.sift(made.batch)
                 for fault in faults:
-                    place = made.place(fault.row)
-                    refuse(place, _row_error(StepError(stage.step, fault), first_row + place))
+                    place = made.place(fault.error.row)
+                    refuse(place, _row_error(fault, first_row + place))
         except StepError as exc:
             raise _row_error(exc, first_row + made.place(exc.error.row)) from exc
         except DataLoaderError:

@@ -102,6 +102,10 @@ class ColumnStage(NamedTuple):
         columns = [self._column(origin, batch, computed, kept, count) for origin in self.origins]
         return Transformed(pa.RecordBatch.from_arrays(columns, schema=self.output_schema), kept)
 
+    def sift(self, batch: pa.RecordBatch) -> tuple[Transformed, Sequence[StepError]]:
+        """As `run`: a query ends at the first row that it cannot handle."""
+        return self.run(batch), ()
+
     def _column(
         self,
         origin: Origin,
@@ -139,13 +143,15 @@ class KernelStage(NamedTuple):
         self._check(batch, made)
         return made
 
-    def sift(self, batch: pa.RecordBatch) -> tuple[Transformed, Sequence[RowError]]:
-        """The rows that the step can handle, and what is wrong with the others; it is a `SiftingTransform`."""
-        assert isinstance(self.step.transform, SiftingTransform)  # noqa: S101 - for the type checker
+    def sift(self, batch: pa.RecordBatch) -> tuple[Transformed, Sequence[StepError]]:
+        """The rows that the step can handle, and what is wrong with the others; as `run` when it cannot tell them."""
+        if not isinstance(self.step.transform, SiftingTransform):
+            return self.run(batch), ()
         result, faults = self.step.transform.sift(batch)
         made = Transformed(result)
         self._check(batch, made)
-        return without(made, [fault.row for fault in faults]) if faults else made, faults
+        kept = without(made, [fault.row for fault in faults]) if faults else made
+        return kept, [StepError(self.step, fault) for fault in faults]
 
     def _check(self, batch: pa.RecordBatch, made: Transformed) -> None:
         if made.batch.schema != self.output_schema:

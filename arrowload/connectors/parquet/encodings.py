@@ -26,7 +26,7 @@ _VALUES_A_ROW: Final = 0.6275
 _LONG_RUN: Final = 64
 # Runs for each value, at most, where values do not come back.
 _RUNS_A_VALUE: Final = 1.1
-_SIZED_BY_VALUE: Final = (
+_VARIABLE_WIDTH: Final = (
     pa.types.is_string,
     pa.types.is_large_string,
     pa.types.is_binary,
@@ -38,7 +38,7 @@ _COUNTED: Final = (
     pa.types.is_decimal,
     pa.types.is_temporal,
     pa.types.is_fixed_size_binary,
-    *_SIZED_BY_VALUE,
+    *_VARIABLE_WIDTH,
 )
 # parquet-cpp's default for `max_statistics_size`: a least or greatest value that is longer is found, and not written.
 _LONGEST_BYTES: Final = 4096
@@ -55,7 +55,7 @@ def dictionary_columns(rows: pa.Table, *, compressed: bool) -> bool | list[str]:
     less. Without the order's key, which comes in runs, it needs 40 ns a row less (of about 800), and the file is a
     twentieth less.
     """
-    return _all_but(lambda column, kind: _in_vain(column, kind, compressed), rows)
+    return _all_but(lambda column: _in_vain(column, compressed), rows)
 
 
 def statistics_columns(rows: pa.Table) -> bool | list[str]:
@@ -70,18 +70,18 @@ def statistics_columns(rows: pa.Table) -> bool | list[str]:
     return _all_but(_too_long, rows)
 
 
-def _all_but(is_left_out: Callable[[pa.ChunkedArray, pa.DataType], bool], rows: pa.Table) -> bool | list[str]:
-    left_out = {field.name for field in rows.schema if is_left_out(rows.column(field.name), field.type)}
+def _all_but(is_left_out: Callable[[pa.ChunkedArray], bool], rows: pa.Table) -> bool | list[str]:
+    left_out = {field.name for field in rows.schema if is_left_out(rows.column(field.name))}
     return [path for field in rows.schema if field.name not in left_out for path in _paths(field)] if left_out else True
 
 
-def _too_long(column: pa.ChunkedArray, _: pa.DataType) -> bool:
+def _too_long(column: pa.ChunkedArray) -> bool:
     """Whether most bounds of a leaf would not be written."""
     return any(
         (pc.mean(pc.binary_length(leaf)).as_py() or 0) > _LONGEST_BYTES
         for chunk in column.chunks
         for leaf in _leaves(chunk)
-        if any(is_kind(leaf.type) for is_kind in _SIZED_BY_VALUE)
+        if any(is_kind(leaf.type) for is_kind in _VARIABLE_WIDTH)
     )
 
 
@@ -99,9 +99,9 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
         yield array
 
 
-def _in_vain(column: pa.ChunkedArray, kind: pa.DataType, compressed: bool) -> bool:
+def _in_vain(column: pa.ChunkedArray, compressed: bool) -> bool:
     """Whether a dictionary would not fit its page, have a value for two rows, or of runs that a codec sees as well."""
-    if column.nbytes <= _FEW_BYTES or not any(is_kind(kind) for is_kind in _COUNTED):
+    if column.nbytes <= _FEW_BYTES or not any(is_kind(column.type) for is_kind in _COUNTED):
         return False
     fitting = min(PAGE_BYTES * len(column) / column.nbytes, _VALUES_A_ROW * (len(column) - column.null_count))
     column = column.slice(0, _SAMPLE_ROWS)
