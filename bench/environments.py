@@ -65,7 +65,8 @@ def versions(tool: str, bindir: Path) -> dict[str, str]:
 
 def _make(folder: Path, requirements: Path) -> None:
     uv = _uv()
-    environment = {**os.environ, "UV_LINK_MODE": "copy"}
+    # The certificates that pip trusts too: behind a proxy of a company, uv's own list lacks its authority.
+    environment = {**os.environ, "UV_LINK_MODE": "copy", "UV_SYSTEM_CERTS": "1"}
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(exist_ok=True)
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], env=environment, check=True)
