@@ -108,13 +108,15 @@ impl Search<'_> {
     }
 
     fn check_kind(&mut self, mut connection: Connection, host: &Host, wanted: TargetSession) -> Result<Connection> {
-        if wanted != TargetSession::Any && !is_wanted(&mut connection, wanted)? {
+        let fits = if wanted == TargetSession::Any { Ok(true) } else { is_wanted(&mut connection, wanted) };
+        if !matches!(fits, Ok(true)) {
             self.interrupt = connection.channel.transport.patience.take_interrupt();
-            return Err(Error::Unreachable {
+            let source = "the session is not of the kind that `target_session_attrs` asks for";
+            return Err(fits.err().unwrap_or_else(|| Error::Unreachable {
                 host: host.name.clone(),
                 port: host.port,
-                source: std::io::Error::other("the session is not of the kind that `target_session_attrs` asks for"),
-            });
+                source: std::io::Error::other(source),
+            }));
         }
         connection.channel.transport.patience.set_deadline(None);
         Ok(connection)

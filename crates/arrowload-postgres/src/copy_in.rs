@@ -115,8 +115,12 @@ impl<C: DerefMut<Target = Connection>> CopyIn<C> {
     }
 
     /// Send what was gathered and then `body`, and look whether the server has something against it.
+    ///
+    /// A server that takes all at once never has anybody wait, and the interrupt is asked all the same.
     fn push(&mut self, body: &[u8]) -> Result<()> {
-        let pushed = self.connection.send_gathered(body).and_then(|()| self.connection.look());
+        let asked = self.connection.channel.transport.patience.look();
+        let go_on = self.connection.settle(asked);
+        let pushed = go_on.and_then(|()| self.connection.send_gathered(body)).and_then(|()| self.connection.look());
         pushed.inspect_err(|_| self.finished = true)
     }
 }

@@ -28,6 +28,9 @@ pub enum CopyError {
     /// What gives the rows that are written.
     #[error(transparent)]
     Stream(#[from] arrow_schema::ArrowError),
+    /// The thread that reads came to a defect.
+    #[error("the thread that reads rows has panicked; this is a defect, please report it")]
+    Panicked,
 }
 
 /// Makes items of the messages of a COPY.
@@ -84,7 +87,12 @@ impl<T> Iterator for ReadAhead<T> {
     type Item = Result<T, CopyError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.items.as_ref()?.recv().ok()
+        if let Ok(item) = self.items.as_ref()?.recv() {
+            return Some(item);
+        }
+        // Rows that end for a panic are not all of them.
+        let panicked = self.thread.take().is_some_and(|thread| thread.join().is_err());
+        panicked.then_some(Err(CopyError::Panicked))
     }
 }
 

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 
 /// Holds what one read brings: a fraction of a second-level cache, and few enough calls of the kernel.
 pub(crate) const START_CAPACITY: usize = 256 * 1024;
-/// A field has at most 1 GiB, and a row that holds one no more than a few bytes besides.
-const LONGEST_MESSAGE: usize = 0x4000_0000;
+/// A server puts a message together in a buffer of at most 1 GiB less 2 bytes (`MaxAllocSize`); its length counts itself.
+const LONGEST_MESSAGE: usize = 0x4000_0002;
 /// A buffer that one long message made larger than this is given back when it is empty.
 const KEPT_CAPACITY: usize = 4 * 1024 * 1024;
 const HEADER: usize = 5;
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn lengths_that_no_message_has_are_refused() {
-        for length in [i32::MIN, -1, 0, 3, 0x4000_0001, i32::MAX] {
+        for length in [i32::MIN, -1, 0, 3, 0x4000_0003, i32::MAX] {
             let mut buffer = ReadBuffer::new();
             fill(&mut buffer, &[b"d", &length.to_be_bytes()[..]].concat());
             assert!(matches!(buffer.whole_frame(0), Err(Error::Protocol(_))), "{length}");

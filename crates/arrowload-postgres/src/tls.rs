@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::socket::Socket;
 use crate::verifier;
 
+/// What a Postgres server agrees on, of the protocols that one port may have.
+const ALPN: &[u8] = b"postgresql";
 /// rustls asks for 4 KiB at a time; the kernel is asked for this much.
 const CIPHERTEXT: usize = 128 * 1024;
 
@@ -51,6 +53,10 @@ impl TlsSetup {
                 Err(error) if crate::socket::is_tick(&error) => go_on()?,
                 Err(error) => return Err(self.fail(sentence(&error))),
             }
+        }
+        // Else any server with a certificate that is accepted would do, whatever it speaks.
+        if self.direct && stream.session.alpn_protocol() != Some(ALPN) {
+            return Err(self.fail("the server did not agree on the protocol `postgresql` (ALPN)"));
         }
         Ok(stream)
     }
@@ -199,7 +205,7 @@ fn client_config(tls: &TlsConfig) -> std::result::Result<ClientConfig, String> {
     };
     config.enable_sni = tls.server_name_indication;
     if tls.direct {
-        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec()];
     }
     Ok(config)
 }

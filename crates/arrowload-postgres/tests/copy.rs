@@ -1,12 +1,14 @@
 //! COPY against a real server, whose connection string is in `ARROWLOAD_TEST_CONNINFO`: `make test-rust` starts one.
 
 use std::env;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrowload_postgres::{Config, Connection, CopyIn, CopyOut, Error, TransactionStatus};
+use arrowload_postgres::{
+    Assemble, Config, Connection, CopyError, CopyIn, CopyOut, Error, ReadAhead, TransactionStatus,
+};
 
 fn connect() -> Connection {
     let conninfo = env::var("ARROWLOAD_TEST_CONNINFO").expect("`make test-rust` starts a server and says where");
@@ -262,6 +264,50 @@ fn an_interrupt_ends_a_copy_in_that_nobody_reads() {
     assert_eq!(connection.transaction_status(), TransactionStatus::Idle);
     locker.run("ROLLBACK").unwrap();
     assert_eq!(count(&mut connection, "SELECT count(*) FROM unread"), 0);
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn an_interrupt_ends_a_copy_in_that_flows() {
+    let mut connection = connect();
+    connection.run("CREATE TEMPORARY TABLE flowing (a text)").unwrap();
+    let mut asked = 0;
+    connection.set_interrupt(Some(Box::new(move || {
+        asked += 1;
+        asked > 3
+    })));
+    let mut copy = connection.copy_in("COPY flowing FROM STDIN").unwrap();
+    // The server takes all at once, so that nobody ever waits.
+    let piece = "x".repeat(999) + "\n";
+    let error = (0..20_000_000).find_map(|_| copy.send(piece.as_bytes()).err()).expect("20 GB were taken");
+    assert!(matches!(error, Error::Interrupted), "{error:?}");
+    drop(copy);
+    connection.set_interrupt(None);
+    assert_eq!(connection.transaction_status(), TransactionStatus::Idle);
+    assert_eq!(count(&mut connection, "SELECT count(*) FROM flowing"), 0);
+}
+
+struct Panicking;
+
+impl Assemble for Panicking {
+    type Item = ();
+
+    fn push(&mut self, _messages: &[u8]) -> Result<Option<()>, CopyError> {
+        panic!("on purpose")
+    }
+
+    fn finish(&mut self) -> Result<Option<()>, CopyError> {
+        Ok(None)
+    }
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn a_panic_is_not_the_end_of_the_rows() {
+    let connection = Arc::new(Mutex::new(Some(connect())));
+    let mut rows = ReadAhead::start(connection, "COPY (SELECT 1) TO STDOUT".to_owned(), Panicking).unwrap();
+    assert!(matches!(rows.next(), Some(Err(CopyError::Panicked))));
+    assert!(rows.next().is_none());
 }
 
 #[test]

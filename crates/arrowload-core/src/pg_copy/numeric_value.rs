@@ -95,7 +95,10 @@ impl Numeric {
         let digits = shown.iter().fold(String::new(), |digits, group| digits + &format!("{group:04}"));
         let whole = usize::try_from(self.weight + 1).unwrap_or(0) * 4;
         match (self.weight < 0, whole >= digits.len()) {
-            (true, _) if self.weight < -25 => format!("{sign}{digits}{more}e{}", 4 * (i64::from(self.weight) + 1)),
+            (true, _) if self.weight < -25 => {
+                let exponent = 4 * (i64::from(self.weight) + 1) - i64::try_from(digits.len()).unwrap_or(0);
+                format!("{sign}{}{more}e{exponent}", digits.trim_start_matches('0'))
+            }
             (true, _) => {
                 let zeros = "0000".repeat(usize::try_from(-1 - self.weight).unwrap_or(0));
                 format!("{sign}0.{zeros}{}{more}", digits.trim_end_matches('0'))
