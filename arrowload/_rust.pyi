@@ -85,6 +85,7 @@ class CsvParser:
         skip_records: int,
         max_record: int,
         from_start: bool,
+        takes_ragged: bool,
     ) -> CsvParser: ...
     def feed(self, text: bytes) -> None:
         """Add the text that follows."""
@@ -94,6 +95,9 @@ class CsvParser:
 
     def next_batch(self, max_rows: int) -> ArrowArray | None:
         """The next batch, or None when more text is needed or nothing is left."""
+
+    def ragged(self) -> list[tuple[int, int, bytes]]:
+        """Of the batch given last, the records that are too wide or too narrow: row, fields, text."""
 
 @final
 class CsvRanges:

@@ -13,6 +13,7 @@ from arrowload.engine.job import opened
 from arrowload.engine.splits import choose_splits
 from arrowload.engine.storing import Storing
 from arrowload.engine.transfer import Transfer
+from arrowload.models.dotenv import environment
 from arrowload.models.loader import RecipeLoader
 from arrowload.models.recipe import Recipe
 
@@ -43,7 +44,7 @@ def load_recipe(recipe: RecipeLike, vars: Mapping[str, Any] | None = None) -> Re
         return recipe
     if isinstance(recipe, Mapping):
         return RecipeLoader().load_mapping(recipe, cli_vars=dict(vars or {}))
-    return RecipeLoader().load(recipe, cli_vars=dict(vars or {}))
+    return RecipeLoader(env=environment(Path(recipe))).load(recipe, cli_vars=dict(vars or {}))
 
 
 def run(
@@ -97,12 +98,14 @@ def backfill(
         StateError: Under append, the recipe's own runs load these rows.
         DataLoaderError: The run ended early; `exit_code` says how.
     """
+    from arrowload.connectors.live_loads import last_replace
     from arrowload.engine.backfill import backfill_recipe, refuse_doubling
 
     loaded = load_recipe(recipe, vars)
-    derived = backfill_recipe(loaded, start, end, chunk)
-    if not force:
-        with opened(loaded, needs_destination=True) as job:
+    with opened(loaded, needs_destination=True) as job:
+        before = last_replace(job.destination.all_entries()) if job.destination is not None else None
+        derived = backfill_recipe(loaded, start, end, chunk, since=before.load_id if before is not None else None)
+        if not force:
             refuse_doubling(job, derived, start, end)
     return run(derived, subscribers=subscribers)
 
@@ -203,7 +206,7 @@ def replay(
     force: bool = False,
     subscribers: tuple[Subscriber, ...] = (),
 ) -> RunReport | None:
-    """Load the rows in quarantine once more, exactly once; None when there are none.
+    """Load the rows in quarantine once more, exactly once; None when there are none that could be.
 
     Those that are refused again stay there. What the recipe remembers does not change.
 
@@ -216,13 +219,13 @@ def replay(
     Raises:
         DataLoaderError: Nothing was loaded; says why.
     """
-    from arrowload.core.rejection import whole_rows
+    from arrowload.core.rejection import replayable
     from arrowload.engine.engine import Engine
     from arrowload.engine.replay import quarantined
     from arrowload.engine.replay import replay as prepare
 
     with opened(load_recipe(recipe, vars), needs_destination=True) as job:
-        if not whole_rows(quarantined(job)).num_rows:
+        if not replayable(quarantined(job)).num_rows:
             return None
         prepare(job, force=force)
         return Engine(job, subscribers).run()

@@ -78,7 +78,8 @@ def _explain(exc: BaseException) -> tuple[str, str | None, int]:
         return exc.message, exc.hint, exc.exit_code
     if isinstance(exc, OSError) and exc.errno is not None:
         where = f": `{exc.filename}`" if exc.filename else ""
-        return f"{exc.strerror or exc}{where}", _os_hint(exc), EXIT_TRY_LATER
+        code = EXIT_CANNOT_CREATE if isinstance(exc, PermissionError) else EXIT_TRY_LATER
+        return f"{exc.strerror or exc}{where}", _os_hint(exc), code
     if isinstance(exc, MemoryError):
         return "memory is used up", "lower `runtime.max_memory` or `runtime.batch_size`", EXIT_TRY_LATER
     return (

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from arrowload.cli.dotenv import environment
 from arrowload.cli.failures import OutputFileError
 from arrowload.cli.output import ConsoleOutput, Output
 from arrowload.core.exceptions import RecipeError
+from arrowload.models.dotenv import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -419,13 +419,25 @@ class QuarantiningWriter(Protocol):
     """A writer, besides, that can keep the rows that its load refused, in the same step as those that it loads."""
 
     def quarantine(self, rejected: pa.Table, settled: Sequence[str]) -> None:
-        """Have `finalize` store `rejected`, and drop the rows that the loads `settled` left, but not single values.
+        """Have `finalize` store `rejected`, and drop what the loads `settled` left, but what is never replayed.
 
         A load that replaces all rows drops, besides, all that earlier loads of its pipeline left.
 
         Args:
             rejected: Of `REJECTED_SCHEMA`.
             settled: Ids of loads.
+        """
+
+
+@runtime_checkable
+class RereadingSource(Protocol):
+    """A source, besides, that keeps of a row which it refused what it could not convert."""
+
+    def reread(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        """What was kept of a column, as values of `field`, by the rules by which the source reads.
+
+        Raises:
+            CastFailure: A value still is none.
         """
 
 

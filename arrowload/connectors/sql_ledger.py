@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pyarrow as pa
 
 from arrowload.connectors.base import SEEN_SCHEMA, LedgerEntry, LedgerHead
+from arrowload.connectors.live_loads import live_loads
 from arrowload.core.exceptions import BusyError, another_pipeline
-from arrowload.core.rejection import REJECTED_SCHEMA, with_load_id
+from arrowload.core.rejection import NEVER_REPLAYED, REJECTED_SCHEMA, with_load_id
 from arrowload.io.sql import TableName, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ class SqlLedger:
         if is_there and entry.write_mode == "replace":
             self._session.execute(f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} RETURNING load_id")
         elif is_there and settled:
-            loads = ", ".join(map(_literal, settled))
+            loads, staying = (", ".join(map(_literal, values)) for values in (settled, NEVER_REPLAYED))
             self._session.execute(
-                f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE {mine} AND load_id IN ({loads})"
-                " AND code <> 'value' RETURNING load_id"
+                f"DELETE FROM {LEDGER_SCHEMA}.quarantine WHERE load_id IN ({loads})"
+                f" AND code NOT IN ({staying}) RETURNING load_id"
             )
         if rejected.num_rows:
             if not is_there:
@@ -221,9 +222,7 @@ class SqlLedger:
 
         A load of no rows that changed what is remembered is not among them.
         """
-        entries = self.all_entries()
-        replaced = [place for place, entry in enumerate(entries) if entry.write_mode == "replace"]
-        live = entries[replaced[-1] :] if replaced else entries
+        live = live_loads(self.all_entries())
         return [entry for entry in live if entry.rows_written or entry.rows_read or entry.write_mode == "replace"]
 
     def seen(self, pipeline_id: str) -> pa.Table:

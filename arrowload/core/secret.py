@@ -7,6 +7,7 @@ import re
 from typing import NoReturn
 
 MASK = "***"
+_SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|api_?key|access_?key|private_?key|dsn|_pwd$|^pwd_")
 
 # Every secret value met by this process. Text that leaves it (errors, logs, reports, plans) passes through `mask`.
 _known: set[str] = set()
@@ -57,14 +58,20 @@ def register_secret(value: str) -> None:
         _known.add(json.dumps(value, ensure_ascii=False)[1:-1])
 
 
+def register_by_name(name: str, value: str) -> None:
+    """As `register_secret`, for the value of an environment variable whose name sounds like a secret's."""
+    if len(value) >= 4 and _SECRET_NAME.search(name):
+        register_secret(value)
+
+
 def mask(text: str) -> str:
     """`text` with every known secret replaced by `***`.
 
     A secret of fewer than four characters is replaced only where it stands as a word of its own, since it would
     otherwise shred the text around it.
     """
-    for value in sorted(_known, key=len, reverse=True):
-        if value in text:
-            pattern = re.escape(value) if len(value) >= 4 else rf"(?<!\w){re.escape(value)}(?!\w)"
-            text = re.sub(pattern, MASK, text)
+    found = [value for value in tuple(_known) if value in text]
+    for value in sorted(found, key=len, reverse=True):
+        pattern = re.escape(value) if len(value) >= 4 else rf"(?<!\w){re.escape(value)}(?!\w)"
+        text = re.sub(pattern, MASK, text)
     return text

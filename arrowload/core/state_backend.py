@@ -17,7 +17,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         recipe: Its name.
-        owner: Who holds it: host, process and start time, for people to read.
+        owner: Who holds it: host and process, for people to read.
         epoch: The fencing token; rises with every lease of the recipe and outlives a removed state.
         version: The version of the state when the lease was taken; what `compare_and_swap` expects.
         home: Which memory handed it out: a token that is minted with the first lease and lost with the state. Tells a

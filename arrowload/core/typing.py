@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeAlias
 WriteMode: TypeAlias = Literal["append", "replace", "merge"]
 Delivery: TypeAlias = Literal["exactly_once", "idempotent_by_key", "at_least_once"]
 ContractMode: TypeAlias = Literal["freeze", "evolve_safe", "quarantine_row", "quarantine_value", "evolve"]
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 class SupportsArrowArray(Protocol):

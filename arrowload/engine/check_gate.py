@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from arrowload.checks.base import LoadFacts
 from arrowload.checks.suite import CheckSuite
 from arrowload.connectors.base import CountableSnapshot
-from arrowload.core.exceptions import DataError
+from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.secret import mask
 
 if TYPE_CHECKING:
@@ -50,6 +50,19 @@ class CheckGate:
         if self._asks_for("change"):
             written = [entry.rows_written for entry in destination.entries(pipeline_id)]
             self._last_rows = next((rows for rows in reversed(written) if rows), None)
+
+    def require_countable(self, snapshot: Snapshot) -> None:
+        """Refuse, before a row is read, a check that compares with a count that the source cannot give.
+
+        Raises:
+            RecipeError: There is one.
+        """
+        if self._asks_for("same_as") and not isinstance(snapshot, CountableSnapshot):
+            raise RecipeError(
+                "the source cannot count its rows, and a check compares with that",
+                context={"recipe": self._recipe.name, "path": "$.checks"},
+                hint="take `same_as` out of the check",
+            )
 
     def count_source(self, snapshot: Snapshot) -> None:
         """Have the source count, in the snapshot that was read, when a check compares with it."""

@@ -233,6 +233,7 @@ def _staged(run: Run, event: Staged) -> tuple[Run, Effect]:
     if tally.rows_read != counted:
         return _not_conserved(run, f"{tally.rows_read} rows were read and {counted} accounted for")
     moved = (event.state.cursor_values, event.state.watermarks) != (run.state.cursor_values, run.state.watermarks)
+    moved |= run.window is not None and run.window.settles
     if not tally.rows_staged and not tally.rows_rejected and not moved and run.seq > 1:
         return _nothing_new(run)
     metadata = {**event.state.metadata, "pipeline_id": run.pipeline_id, "home": _held(run).home}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from arrowload.core.exceptions import StateError
 from arrowload.models.source_config import CursorIncremental
 
@@ -28,6 +30,21 @@ def question(recipe: Recipe, facts: SourceFacts) -> dict[str, Any]:
     return {_KEY: asked}
 
 
+def without_other_files(recipe: Recipe, facts: SourceFacts, remembered: State) -> State:
+    """`remembered`, but for files of another folder: what is known of these says nothing of the files that are read."""
+    before: dict[str, Any] | None = remembered.metadata.get(_KEY)
+    if before is None or before["source"] == question(recipe, facts)[_KEY]["source"]:
+        return remembered
+    return msgspec.structs.replace(remembered, watermarks={})
+
+
+def _holds_back(recipe: Recipe) -> bool:
+    incremental = recipe.source.incremental
+    return (
+        isinstance(incremental, CursorIncremental) and incremental.boundary == "hold_back" and incremental.lag is None
+    )
+
+
 def require_same_question(recipe: Recipe, facts: SourceFacts, remembered: State, write_mode: WriteMode) -> None:
     """Refuse to go on where rows would be lost, or doubled under append.
 
@@ -46,6 +63,8 @@ def require_same_question(recipe: Recipe, facts: SourceFacts, remembered: State,
         "the source": before["type"] != now["type"]
         or (before["source"] != now["source"] and (appends or "cursor_column" in now)),
         "the cursor column": appends and before.get("cursor_column") != now.get("cursor_column"),
+        # What ties with the last cursor value was left for this run to find.
+        "the boundary": _holds_back(recipe) and "seen_columns" in remembered.metadata,
         "the lag": appends and now.get("lag", dt.timedelta()) > before.get("lag", dt.timedelta()),
     }
     what = next((name for name, is_changed in changed.items() if is_changed), None)

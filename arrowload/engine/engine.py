@@ -18,7 +18,7 @@ from arrowload.core.state import State
 from arrowload.engine import commit, protocol
 from arrowload.engine.check_gate import CheckGate
 from arrowload.engine.chunks import Chunks
-from arrowload.engine.continuity import question, require_same_question
+from arrowload.engine.continuity import question, require_same_question, without_other_files
 from arrowload.engine.events import (
     Committed,
     Recovered,
@@ -29,7 +29,7 @@ from arrowload.engine.events import (
     Warned,
     WindowPlanned,
 )
-from arrowload.engine.overlap import SeenRows
+from arrowload.engine.overlap import SeenRows, hashed_kind
 from arrowload.engine.quarantine import Quarantine
 from arrowload.engine.report import RunReport, peak_memory_bytes
 from arrowload.engine.retry import classify, wait_s
@@ -162,7 +162,7 @@ class Engine:
             error = TransientConnectorError(
                 f"{exc.strerror or exc}: {exc.filename}" if exc.filename else f"{exc.strerror or exc}",
                 context={"errno": exc.errno, "step": step},
-                hint="nothing was committed; make room or mend the file system, and run again",
+                hint=f"{_so_far(step)}make room or mend the file system, and run again",
             )
             error.__cause__ = exc
             self._last_error = error
@@ -200,13 +200,15 @@ class Engine:
         self._remembered = effect.state
         facts = self._job.source.facts()
         require_same_question(self._job.recipe, facts, effect.state, self._job.write_mode)
-        snapshot = self._opened_chunk(effect.state)
+        state = without_other_files(self._job.recipe, facts, effect.state)
+        snapshot = self._opened_chunk(state)
         while snapshot.window.empty and self._chunks.has_more:
             # What was there when the chunks were cut has gone since: a file was changed, and belongs to a later one.
             self._reading.close()
             self._chunks.end(Counts())
-            snapshot = self._opened_chunk(effect.state)
+            snapshot = self._opened_chunk(state)
         window = snapshot.window
+        self._gate.require_countable(snapshot)
         unknown = window.empty and not snapshot.schema.names
         if unknown:
             self._plan = self._job.plan_nothing(window)
@@ -218,7 +220,14 @@ class Engine:
         self._drift = self._drift or self._plan.drift
         self._emit(WindowPlanned(self._plan))
         more = self._chunks.has_more and not window.empty
-        return protocol.Planned(empty=window.empty, unknown=unknown, more=more, lower=window.lower, upper=window.upper)
+        return protocol.Planned(
+            empty=window.empty,
+            unknown=unknown,
+            more=more,
+            settles=bool(self._job.settles),
+            lower=window.lower,
+            upper=window.upper,
+        )
 
     def _opened_chunk(self, state: State) -> Snapshot:
         until = self._chunks.begin(state)
@@ -270,7 +279,8 @@ class Engine:
             seen = None
         self._state.check()
         writer = self._writing()
-        self._state.join(writer, State.from_json(effect.entry.state))
+        if not self._repeats_harm:
+            self._state.join(writer, State.from_json(effect.entry.state))
         if isinstance(writer, QuarantiningWriter) and (
             self._quarantine is not None or self._job.write_mode == "replace"
         ):
@@ -319,16 +329,20 @@ class Engine:
         return protocol.Terms(
             recipe=recipe.name,
             target=self._destination.target_name,
-            owner=self._state.owner,
             new_pipeline_id=str(uuid.uuid4()),
             write_mode=mode,
             starts_over=mode == "replace",
-            repeats_harm=mode == "append" and recipe.source.incremental is None,
+            repeats_harm=self._repeats_harm,
             has_ledger=self._destination.capabilities().transactional,
             max_attempts=recipe.runtime.retries.max_attempts,
             allow_empty=destination.allow_empty,
             max_shrink=destination.max_shrink,
         )
+
+    @property
+    def _repeats_harm(self) -> bool:
+        """Each run adds all rows, so that only a state behind the ledger tells of one that died behind its commit."""
+        return self._job.write_mode == "append" and self._job.recipe.source.incremental is None
 
     def _transfer(self, snapshot: Snapshot, pipeline: BoundPipeline, schema: pa.Schema) -> Transfer:
         runtime = self._job.recipe.runtime
@@ -373,7 +387,8 @@ class Engine:
                 context={"recipe": self._job.recipe.name, "path": "$.source.incremental"},
                 hint="keep the `boundary` and the write mode of that run, or load everything anew with --full-refresh",
             )
-        return SeenRows(self._destination.seen(effect.pipeline_id), columns, snapshot.overlap)
+        absorbed = bool(self._job.merge_keys)
+        return SeenRows(self._destination.seen(effect.pipeline_id), columns, snapshot.overlap, absorbed=absorbed)
 
     def _state_after(self, snapshot: Snapshot) -> State:
         if self._job.settles:
@@ -381,7 +396,7 @@ class Engine:
         metadata = {key: value for key, value in snapshot.state.metadata.items() if key != "seen_columns"}
         metadata |= question(self._job.recipe, self._job.source.facts())
         if self._seen is not None:
-            metadata["seen_columns"] = snapshot.schema.names
+            metadata["seen_columns"] = [[field.name, hashed_kind(field.type)] for field in snapshot.schema]
         return State(
             cursor_values=snapshot.state.cursor_values, watermarks=snapshot.state.watermarks, metadata=metadata
         )
@@ -477,6 +492,14 @@ class Engine:
             drift=tuple(map(str, self._drift)),
             notes=(*plan.notes, *self._gate.warnings),
         )
+
+
+def _so_far(step: str) -> str:
+    """What is known of the load when the operating system fails in a step; of a commit, the ledger is asked."""
+    if step in ("finalize", "read_back"):
+        return ""
+    done = step in ("save_state", "sweep")
+    return "the load is committed, and the next run finds it; " if done else "nothing of this load was committed; "
 
 
 def _as_json(state: State) -> dict[str, Any]:

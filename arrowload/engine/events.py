@@ -25,7 +25,7 @@ class WindowPlanned(msgspec.Struct, frozen=True, tag=True):
 
 
 class RowsMoved(msgspec.Struct, frozen=True, tag=True):
-    """A batch was handed to the destination; totals of this attempt.
+    """A batch was handed to the destination; totals of this attempt and of the chunks before it.
 
     Attributes:
         rows_read, rows_staged: Rows.

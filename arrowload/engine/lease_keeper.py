@@ -23,16 +23,17 @@ class LeaseKeeper:
 
     def __init__(self, backend: LeasingStateBackend) -> None:
         self._backend = backend
-        self._lease: Lease | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost: DataLoaderError | None = None
 
     def hold(self, lease: Lease) -> None:
         """Renew `lease` from now on, in the place of an earlier one of the run; one without a `ttl_s` needs none."""
-        self._lease, self._lost = lease, None
-        if lease.ttl_s is not None and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._renew, name="arrowload-lease", daemon=True)
+        self.stop()
+        self._lost = None
+        if lease.ttl_s is not None:
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(target=self._renew, args=(lease,), name="arrowload-lease", daemon=True)
             self._thread.start()
 
     def check(self) -> None:
@@ -46,16 +47,16 @@ class LeaseKeeper:
             raise self._lost
 
     def stop(self) -> None:
-        """Renew no more; returns when the last renewal has ended."""
+        """Renew no more; returns when the last renewal has ended, which a lease that is taken anew must not meet."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
 
-    def _renew(self) -> None:
+    def _renew(self, lease: Lease) -> None:
         missed = 0
-        while self._lease is not None and not self._stopped.wait((self._lease.ttl_s or 0.0) / _RENEWALS):
+        while not self._stopped.wait((lease.ttl_s or 0.0) / _RENEWALS):
             try:
-                self._backend.renew(self._lease)
+                self._backend.renew(lease)
                 missed = 0
             except BusyError as exc:
                 self._lost = exc

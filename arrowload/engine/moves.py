@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from arrowload.core.state import CursorValue
 
 if TYPE_CHECKING:
+    from arrowload.connectors.sql_cursor import CursorKind
     from arrowload.core.state import State
     from arrowload.core.typing import WriteMode
 
@@ -32,16 +33,12 @@ def harm_of(before: State, after: State, *, write_mode: WriteMode) -> list[str]:
     return harms
 
 
-def is_below(one: str, other: str) -> bool | None:
+def is_below(one: str, other: str, kind: CursorKind | None) -> bool | None:
     """Whether a bound lies below, or at, another one, both as their source writes them; None when nobody can tell."""
-    for kind in ("number", "time"):
-        before, after = (_comparable(CursorValue(text, kind)) for text in (one, other))
-        if before is not None and after is not None:
-            try:
-                return bool(before <= after)
-            except TypeError:
-                return None
-    return None
+    if kind is None:
+        return None
+    before, after = (_comparable(CursorValue(text, kind)) for text in (one, other))
+    return None if before is None or after is None else bool(before <= after)
 
 
 def _direction(old: Any, new: Any) -> Literal["same", "forward", "back", "unclear"]:
@@ -68,7 +65,7 @@ def _comparable(value: Any) -> Any:
         if value.type == "number":
             return Decimal(value.text)
         if value.type != "time":
-            return value.text.encode()
+            return (value.text.lower() if value.type == "uuid" else value.text).encode()
         moment = dt.datetime.fromisoformat(value.text)
         # Sessions are set to UTC, so that is what a text without a zone stands for.
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)

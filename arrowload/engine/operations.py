@@ -206,7 +206,10 @@ class Operations:
                     context={"recipe": self._recipe},
                     hint="the next run goes on from the ledger; `arrowload state set` moves it elsewhere",
                 )
-            return held.commit(held.stored)
+            # Where the rows at the boundary are not known any more, the next append must not take them for new ones.
+            keys = {"seen_columns"} if strangers or held.head.last is None else set()
+            metadata = {key: value for key, value in held.stored.metadata.items() if key not in keys}
+            return held.commit(msgspec.structs.replace(held.stored, metadata=metadata))
 
     def _refuse_harm(self, before: State, after: State) -> None:
         harms = harm_of(before, after, write_mode=self._job.write_mode)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from arrowload import kernels
 from arrowload.core.exceptions import StateError
 from arrowload.core.lazy import compute as pc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arrowload.connectors.base import Overlap
 
 
@@ -21,14 +24,25 @@ class SeenRows:
 
     Args:
         seen: What the last load left: `row_hash` (fixed_size_binary(16)), `n` (int64).
-        seen_columns: The columns that these hashes were taken over; the source may have more by now.
+        seen_columns: The columns that these hashes were taken over, in this order, each with its `hashed_kind`, or
+            their names alone; the source may have more by now.
         overlap: Where the window meets its neighbours.
+        absorbed: A row that comes once more does no harm, and so need not be found out.
     """
 
-    def __init__(self, seen: pa.Table, seen_columns: list[str] | None, overlap: Overlap) -> None:
+    def __init__(
+        self,
+        seen: pa.Table,
+        seen_columns: Sequence[str | Sequence[str]] | None,
+        overlap: Overlap,
+        *,
+        absorbed: bool = False,
+    ) -> None:
         self._left = seen.select(["row_hash", "n"])
-        self._seen_columns = seen_columns
+        columns = ((item, None) if isinstance(item, str) else (item[0], item[1]) for item in seen_columns or ())
+        self._seen_columns: dict[str, str | None] = dict(columns)
         self._overlap = overlap
+        self._absorbed = absorbed
         self._kept: list[pa.Array] = []
 
     def new_rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -42,7 +56,10 @@ class SeenRows:
         )
         if not len(candidates):
             return batch
-        hashes = kernels.row_hash(batch.take(candidates).select(self._columns_of(batch)))
+        columns = self._columns_of(batch)
+        if not columns:
+            return batch
+        hashes = kernels.row_hash(batch.take(candidates).select(columns))
         seen = self._take_seen(hashes)
         if not len(seen):
             return batch
@@ -50,16 +67,22 @@ class SeenRows:
         return batch.filter(pc.invert(dropped))
 
     def _columns_of(self, batch: pa.RecordBatch) -> list[str]:
-        """The columns that earlier hashes were taken over; the source may have more by now, and must not have fewer."""
-        columns = self._seen_columns or self._hashed(batch)
-        missing = [name for name in columns if name not in batch.schema.names]
-        if missing:
-            raise StateError(
-                f"rows at the boundary of the last load cannot be told apart without column `{missing[0]}`",
-                context={"columns": missing},
-                hint="read the column once more, or load everything anew with --full-refresh",
-            )
-        return columns
+        """The columns that earlier hashes were taken over; none when these do not fit and need not.
+
+        The source may have more by now; one that is gone, or of another kind, leaves no hash as it was.
+        """
+        kinds = self._seen_columns or dict.fromkeys(self._hashed(batch))
+        changed = [name for name, kind in kinds.items() if not _is_as_it_was(batch.schema, name, kind)]
+        if not changed:
+            return list(kinds)
+        if self._absorbed:
+            return []
+        raise StateError(
+            "rows at the boundary of the last load cannot be told apart without column"
+            f" `{changed[0]}` as it was read then: {kinds[changed[0]] or 'of the same type'}",
+            context={"columns": changed},
+            hint="read the column as before once more, or load everything anew with --full-refresh",
+        )
 
     def left_for_next(self) -> pa.Table:
         """The hashes of all rows that the next window may meet again, with how many rows have each."""
@@ -95,6 +118,41 @@ class SeenRows:
         n = pc.subtract(rest["n"], pc.fill_null(rest["place_count"], 0))
         self._left = pa.table({"row_hash": rest["row_hash"], "n": n}).filter(pc.greater(n, 0))
         return taken["place"].combine_chunks()
+
+
+def hashed_kind(data_type: pa.DataType) -> str:
+    """What decides, besides the value, how a value of this type is hashed: `crates/README.md`, "What is equal"."""
+    if isinstance(data_type, pa.BaseExtensionType):
+        return hashed_kind(data_type.storage_type)
+    if pt.is_dictionary(data_type) or pt.is_run_end_encoded(data_type):
+        return hashed_kind(data_type.value_type)
+    if pt.is_timestamp(data_type):
+        return "timestamp" if data_type.tz is None else "timestamp with a zone"
+    if pt.is_map(data_type):
+        return f"map of {hashed_kind(data_type.key_type)} to {hashed_kind(data_type.item_type)}"
+    if pt.is_struct(data_type):
+        return f"struct of {', '.join(hashed_kind(field.type) for field in data_type)}"
+    if hasattr(data_type, "value_type"):
+        return f"list of {hashed_kind(data_type.value_type)}"
+    return next((kind for kind, belongs in _KINDS.items() if any(test(data_type) for test in belongs)), str(data_type))
+
+
+_KINDS: Final = {
+    "number": (pt.is_integer, pt.is_decimal),
+    "float": (pt.is_floating,),
+    "text": (pt.is_string, pt.is_large_string, pt.is_string_view),
+    "binary": (pt.is_binary, pt.is_large_binary, pt.is_binary_view, pt.is_fixed_size_binary),
+    "date": (pt.is_date,),
+    "time": (pt.is_time,),
+    "interval": (pt.is_duration, pt.is_interval),
+}
+
+
+def _is_as_it_was(schema: pa.Schema, name: str, kind: str | None) -> bool:
+    if name not in schema.names:
+        return False
+    # Of a column of nulls every hash is that of a null.
+    return kind is None or kind in ("null", hashed_kind(schema.field(name).type))
 
 
 def _comparable(value: Any) -> Any:

@@ -20,7 +20,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What does not change during a run.
 
     Attributes:
-        recipe, target, owner: Names.
+        recipe, target: Names.
         new_pipeline_id: The identity that the pipeline gets when it has none yet.
         write_mode: Of this load; `replace` for a full refresh.
         starts_over: Whatever was loaded before does not count: `replace`, or a full refresh.
@@ -33,7 +33,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: str
     target: str
-    owner: str
     new_pipeline_id: str
     write_mode: WriteMode
     starts_over: bool
@@ -194,12 +193,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         empty: It has no rows.
         unknown: Nor are its columns known.
         more: It is a chunk, and not the last: the next window begins where it ends.
+        settles: Its rows are those of a quarantine, which they leave with the commit, stored or not.
         lower, upper: Its bounds as text.
     """
 
     empty: bool
     unknown: bool = False
     more: bool = False
+    settles: bool = False
     lower: str | None
     upper: str | None
 

@@ -6,11 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+from msgspec.structs import replace
 
-from arrowload.connectors.base import QuarantineDestination
-from arrowload.core.casting import CastFailure, cast_exact
+from arrowload.connectors.base import QuarantineDestination, RereadingSource
+from arrowload.connectors.live_loads import live_loads
+from arrowload.core.casting import CastFailure, cast_exact, shown
 from arrowload.core.exceptions import RecipeError, StateError
-from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, source_row, whole_rows, with_load_id
+from arrowload.core.lazy import compute as pc
+from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, replayable, source_row, with_load_id
+from arrowload.engine.backfill import is_load_of
 from arrowload.planning.capabilities import Split, Window
 
 if TYPE_CHECKING:
@@ -26,7 +30,9 @@ _ALL_SPLITS: Final = (Split(index=0, spec={}, what="the rows in quarantine"),)
 
 
 def quarantined(job: Job) -> pa.Table:
-    """The rows that loads of a recipe have put in quarantine, oldest first, with the id of each load.
+    """The rows that loads of a recipe and its backfills have put in quarantine, with the id of each load.
+
+    Those of loads that a later one took the place of are told of no more.
 
     Raises:
         RecipeError: The destination keeps none.
@@ -34,17 +40,17 @@ def quarantined(job: Job) -> pa.Table:
     destination = job.destination
     if destination is None or not isinstance(destination, QuarantineDestination):
         raise RecipeError(f"the destination of `{job.recipe.name}` has no quarantine")
-    head = destination.head(job.recipe.name, None)
-    if head is None:
-        return with_load_id(REJECTED_SCHEMA.empty_table(), "")
-    return destination.quarantined(head.pipeline_id)
+    loads = [load for load in live_loads(destination.all_entries()) if is_load_of(load, job.recipe.name)]
+    kept = [destination.quarantined(pipeline) for pipeline in dict.fromkeys(load.pipeline_id for load in loads)]
+    rows = pa.concat_tables([with_load_id(REJECTED_SCHEMA.empty_table(), ""), *kept])
+    return rows.filter(pc.is_in(rows["load_id"], pa.array([load.load_id for load in loads], pa.string())))
 
 
 def replay(job: Job, *, force: bool) -> None:
     """Have the next run of `job` load what is in its quarantine, in the place of what is new in its source.
 
-    The rows that it refuses again stay in quarantine, as of that run, and so do single values. What the recipe
-    remembers does not change.
+    The rows that it refuses again stay in quarantine, as of that run, and so do single values and ragged rows. What the
+    recipe remembers does not change.
 
     Args:
         job: Not run yet.
@@ -66,6 +72,8 @@ def replay(job: Job, *, force: bool) -> None:
             context={"recipe": name},
             hint="load its range from the source again with `arrowload backfill`, or say --force when you know better",
         )
+    # How many rows a load has says nothing of a replay.
+    job.recipe = replace(job.recipe, checks=tuple(c for c in job.recipe.checks if c.type != "row_count"))
     job.source = _QuarantineSource(job, job.source)
 
 
@@ -85,9 +93,14 @@ class _QuarantineSource:
     @contextmanager
     def snapshot(self, state: State, until: Mark | None = None) -> Iterator[Snapshot]:
         # Under the lease and behind the fence: another run may have settled them meanwhile.
-        rows = whole_rows(quarantined(self._job))
+        rows = replayable(quarantined(self._job))
         self._job.settles = tuple(dict.fromkeys(rows["load_id"].to_pylist()))
-        yield _QuarantineSnapshot(rows, self._source.schema(), state)
+        yield _QuarantineSnapshot(rows, self._source.schema(), state, self._reread)
+
+    def _reread(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        if isinstance(self._source, RereadingSource):
+            return self._source.reread(column, field)
+        return cast_exact(column, field.type)
 
     def close(self) -> None:
         self._source.close()
@@ -96,8 +109,11 @@ class _QuarantineSource:
 class _QuarantineSnapshot:
     overlap: Overlap | None = None
 
-    def __init__(self, rows: pa.Table, schema: pa.Schema, state: State) -> None:
+    def __init__(
+        self, rows: pa.Table, schema: pa.Schema, state: State, reread: Callable[[pa.Array, pa.Field], pa.Array]
+    ) -> None:
         self._rows = rows
+        self._reread = reread
         self.schema = schema
         self.state = state
         self.window = Window(empty=not rows.num_rows, statements=("the rows in quarantine",))
@@ -120,8 +136,8 @@ class _QuarantineSnapshot:
             except CastFailure as exc:
                 if self._reject is None:
                     raise
-                reason = f"`{exc.value}` {exc.reason}"
-                self._reject(Rejection(place, None, "source", reason, str(exc.value), row))
+                reason = f"`{shown(exc.value)}` {exc.reason}"
+                self._reject(Rejection(place, None, "source", reason, shown(exc.value), data))
 
     def _as_source_gives(self, row: pa.RecordBatch) -> pa.RecordBatch:
         columns = []
@@ -129,9 +145,5 @@ class _QuarantineSnapshot:
             if field.name not in row.schema.names:
                 columns.append(pa.nulls(1, field.type))
                 continue
-            column = row.column(field.name)
-            # What a text source could not convert is kept as the bytes that it had read.
-            if pa.types.is_binary(column.type) and not pa.types.is_binary(field.type):
-                column = cast_exact(column, pa.string())
-            columns.append(cast_exact(column, field.type))
+            columns.append(self._reread(row.column(field.name), field))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)

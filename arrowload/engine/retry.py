@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from arrowload.core.exceptions import BusyError, OutcomeUnknownError, TransientConnectorError
+from arrowload.core.exceptions import OutcomeUnknownError, TransientConnectorError
 
 if TYPE_CHECKING:
     from arrowload.engine.protocol import FailureKind
@@ -16,7 +16,7 @@ def classify(error: BaseException) -> FailureKind:
     """`retryable`: nothing was done, and it may pass; `unknown`: it may have been done; `terminal`: all else."""
     if isinstance(error, OutcomeUnknownError):
         return "unknown"
-    if isinstance(error, TransientConnectorError) and not isinstance(error, BusyError):
+    if isinstance(error, TransientConnectorError):
         return "retryable"
     return "terminal"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from arrowload.core.exceptions import DataError, TransformError
 from arrowload.core.lazy import compute as pc
-from arrowload.core.rejection import Rejection
+from arrowload.core.rejection import Rejection, encoded_rows
 from arrowload.engine.storing import Aside
 from arrowload.transforms.base import Transformed
 from arrowload.transforms.stages import without
@@ -18,16 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arrowload.checks.suite import CheckSuite
+    from arrowload.core.exceptions import DataLoaderError
     from arrowload.core.rejection import Code
     from arrowload.engine.quarantine import Quarantine
 
 # Makes of some rows what is stored. Is told the number of the first of them, and may set rows and values aside by their
 # positions; another row that it cannot handle is an error that names it.
 Attempt: TypeAlias = "Callable[[pa.RecordBatch, int, Aside], Transformed]"
-Take: TypeAlias = "Callable[[int, Mapping[str, Any], Code, str], None]"
+Take: TypeAlias = "Callable[[Sequence[Fault]], None]"
 
 # A batch that fails is tried again in pieces of so many rows: at one bad row in a hundred most have one or none.
 _PIECE: Final = 128
+
+
+class Fault(NamedTuple):
+    """What is wrong with a row.
+
+    Attributes:
+        position: Of the row, in the batch that is sifted.
+        code: Who refused it.
+        reason: What is wrong, in a sentence.
+        context: Of the error, with the column and the value where one is at fault.
+    """
+
+    position: int
+    code: Code
+    reason: str
+    context: Mapping[str, Any]
 
 
 class Sifter:
@@ -69,20 +86,22 @@ class Sifter:
         """
         refused = 0
 
-        def take(position: int, context: Mapping[str, Any], code: Code, reason: str) -> None:
+        def take(faults: Sequence[Fault]) -> None:
             nonlocal refused
-            refused += code != "value"
-            value = context.get("value")
-            self.quarantine.add(
-                Rejection(
-                    place=f"{within + ', ' if within else ''}row {first_row + position}",
-                    column=context.get("column"),
-                    code=code,
-                    reason=reason,
-                    value=None if value is None else str(value),
-                    row=rows.slice(position, 1),
+            encoded = encoded_rows(rows, [fault.position for fault in faults])
+            for fault, row in zip(faults, encoded, strict=True):
+                refused += fault.code != "value"
+                value = fault.context.get("value")
+                self.quarantine.add(
+                    Rejection(
+                        place=f"{within + ', ' if within else ''}row {first_row + fault.position}",
+                        column=fault.context.get("column"),
+                        code=fault.code,
+                        reason=fault.reason,
+                        value=None if value is None else str(value),
+                        row=row,
+                    )
                 )
-            )
 
         def accepted(piece: pa.RecordBatch, first: int, aside: Aside) -> Transformed:
             made = attempt(piece, first, aside)
@@ -109,8 +128,7 @@ class Sifter:
         refused = self._checks.refused(made.batch) if self._checks is not None else []
         if not refused:
             return made
-        for row, why in refused:
-            take(made.place(row), {}, "check", why)
+        take([Fault(made.place(row), "check", why, {}) for row, why in refused])
         return without(made, [row for row, _ in refused])
 
 
@@ -128,15 +146,12 @@ def _parts(rows: pa.RecordBatch, first_row: int, attempt: Attempt, take: Take) -
             if "row" not in exc.context:
                 raise
             if stop - start == 1:
-                take(start, exc.context, _code_of(exc.context), exc.message)
+                take([_fault(start, exc)])
             else:
                 pending += reversed(_divided(start, stop, exc.context, first_row))
         else:
-            for position, fault in refused.items():
-                take(start + position, fault.context, _code_of(fault.context), fault.message)
-            for position, fault in values:
-                if position not in refused:
-                    take(start + position, fault.context, "value", fault.message)
+            take([_fault(start + at, error) for at, error in refused.items()])
+            take([_fault(start + at, error, "value") for at, error in values if at not in refused])
             yield made._replace(kept=_from(start, stop, made.kept))
 
 
@@ -163,6 +178,10 @@ def _divided(start: int, stop: int, context: Mapping[str, Any], first_row: int) 
         return [(start, middle), (middle, stop)]
     at = context["row"] - first_row
     return [(a, b) for a, b in ((start, at), (at, at + 1), (at + 1, stop)) if a < b]
+
+
+def _fault(position: int, error: DataLoaderError, code: Code | None = None) -> Fault:
+    return Fault(position, code or _code_of(error.context), error.message, error.context)
 
 
 def _code_of(context: Mapping[str, Any]) -> Code:

@@ -48,6 +48,7 @@ class StateKeeping:
             StateError: The state cannot be read.
         """
         if isinstance(self.backend, LeasingStateBackend) and self._keeper is not None:
+            self._keeper.stop()
             lease = self.backend.acquire(self._recipe, self.owner, above=above)
             self._keeper.hold(lease)
         else:

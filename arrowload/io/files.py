@@ -31,6 +31,7 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
         mtime_ns: Modification time, nanoseconds since 1970 in UTC.
         inode: Tells a file that was replaced from the one that was listed.
         etag: Of an object in S3, which every request that reads it names; empty for a local file.
+        immutable: Its key never stands for another content, whatever its time: it is a part of a dataset.
     """
 
     path: str
@@ -39,6 +40,7 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     mtime_ns: int
     inode: int
     etag: str = ""
+    immutable: bool = False
 
     def is_unchanged(self) -> bool:
         """Whether the file at `path` is still the one that was listed; of an object, reading it finds out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -10,6 +10,20 @@ from arrowload import _rust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class RaggedRecord(NamedTuple):
+    """A record that has not as many fields as there are columns.
+
+    Attributes:
+        row: In its batch, where it stands cut off, or filled up with empty fields.
+        fields: How many it has.
+        text: As it was written, without what ends it.
+    """
+
+    row: int
+    fields: int
+    text: bytes
 
 
 class CsvParser:
@@ -31,6 +45,7 @@ class CsvParser:
         skip_records: Records after these that are not read: the header.
         max_record: Bytes of the longest record.
         from_start: The text starts where the file does, perhaps with a byte order mark.
+        takes_ragged: Records that are too wide or too narrow are taken and told of, and no error.
     """
 
     def __init__(
@@ -45,6 +60,7 @@ class CsvParser:
         skip_records: int = 0,
         max_record: int = 1 << 30,
         from_start: bool = True,
+        takes_ragged: bool = False,
     ) -> None:
         # An extension type would come as its storage, unchecked.
         plain = [f.with_type(pa.binary()) if isinstance(f.type, pa.BaseExtensionType) else f for f in schema]
@@ -58,6 +74,7 @@ class CsvParser:
             skip_records=skip_records,
             max_record=max_record,
             from_start=from_start,
+            takes_ragged=takes_ragged,
         )
 
     def feed(self, text: bytes) -> None:
@@ -76,11 +93,15 @@ class CsvParser:
         """`max_rows` rows, or fewer whose text has 16 MiB, or the last ones; None when text must be fed, or is done.
 
         Raises:
-            DataError: A record is too wide, too narrow or too long, or the text ends inside quotes; `context` has its
+            DataError: A record is too long, too wide or too narrow, or the text ends inside quotes; `context` has its
                 `row`, from 0.
         """
         batch = self._parser.next_batch(max_rows)
         return None if batch is None else pa.record_batch(batch)
+
+    def ragged(self) -> list[RaggedRecord]:
+        """Of the batch given last, the records that are too wide or too narrow."""
+        return [RaggedRecord(*record) for record in self._parser.ragged()]
 
 
 class CsvRanges:

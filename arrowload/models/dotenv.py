@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arrowload.core.exceptions import RecipeError
-from arrowload.core.secret import register_secret
+from arrowload.core.secret import register_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)", re.ASCII)
 _QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""")
-_SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|api_?key|access_?key|private_?key|dsn|_pwd$|^pwd_")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -32,8 +31,7 @@ def environment(recipe: Path) -> Mapping[str, str]:
         if file.is_file():
             found = read_dotenv(file)
             for name, value in found.items():
-                if len(value) >= 4 and _SECRET_NAME.search(name):
-                    register_secret(value)
+                register_by_name(name, value)
             return {**found, **os.environ}
     return os.environ
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from arrowload.core.names import did_you_mean
+from arrowload.core.secret import register_by_name
 from arrowload.models.limits import Budget
 from arrowload.models.origins import (
     LocatedDict,
@@ -155,6 +156,7 @@ class Renderer:
             hint = did_you_mean(name, self._env, otherwise)
             raise UndefinedError(f"the environment variable `{name}` is not set", hint=hint)
         value = self._env[name]
+        register_by_name(name, value)
         return Value(value, f"env.{name}", (value,))
 
     def _parameters(self, scope: Scope | None, name: str, path: Path) -> Mapping[str, Any]:

@@ -137,12 +137,12 @@ def _evaluate(node: nodes.Node, names: Names, index: int) -> Value:
 
 
 def _apply(node: nodes.Filter, names: Names, index: int) -> Value:
-    arguments = [_evaluate(argument, names, index) for argument in node.args]
     if node.name == "default":
         try:
             return _evaluate(node.node, names, index)  # type: ignore[arg-type] # `_check_filter` saw that it is there
         except UndefinedError:
-            return arguments[0]
+            return _evaluate(node.args[0], names, index)
+    arguments = [_evaluate(argument, names, index) for argument in node.args]
     value = _evaluate(node.node, names, index)  # type: ignore[arg-type]
     try:
         result = FILTERS[node.name](value.value, *(argument.value for argument in arguments))

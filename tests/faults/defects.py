@@ -43,6 +43,7 @@ from arrowload.engine.overlap import SeenRows
 from arrowload.engine.quarantine import Quarantine
 from arrowload.engine.transfer import Transfer
 from arrowload.io import aws, sql
+from arrowload.kernels.csv import CsvParser
 from arrowload.models import files as recipe_files
 from arrowload.models import template_grammar
 from arrowload.models.limits import Budget
@@ -690,6 +691,11 @@ def neighbours_rejected() -> None:
         return made, [*found, casting.CastFailure(behind, "", "")] if found and behind > found[-1].row else found
 
     everywhere(real, sift)
+
+
+def ragged_rows_filled_up() -> None:
+    """A record of another width is taken for a row like the others."""
+    CsvParser.ragged = lambda parser: []  # type: ignore[method-assign]
 
 
 def budget_not_kept() -> None:

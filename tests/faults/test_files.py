@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 import arrowload
+from tests.faults.processes import run_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,29 @@ def test_a_thousand_and_one_files(tmp_path: Path) -> None:
 
     assert (first.rows_written, again.status, third.rows_written) == (FILES, "up_to_date", 1)
     assert rows(tmp_path) == [(number,) for number in range(FILES + 1)]
+
+
+@pytest.mark.fault(63)
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_part_that_is_read_before_it_has_its_name_is_read_once(tmp_path: Path, moto: MotoServer, place: str) -> None:
+    """The run that wrote a dataset died behind its commit, and the next one moves the part that was read meanwhile."""
+    dataset = {"type": "parquet", "path": str(tmp_path / "dataset")}
+    if place == "bucket":
+        dataset = {"type": "parquet", "path": f"s3://{moto.make_bucket()}/dataset", "aws": moto.keys}
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.csv").write_text("n\n1\n2\n")
+    modified = {"incremental": {"strategy": "modified"}}
+    writing = recipe_of(tmp_path, **modified) | {"name": "writing", "destination": dataset}
+    reading = recipe_of(tmp_path) | {"name": "reading", "source": {**dataset, **modified}}
+
+    killed = run_recipe(writing, failpoints="finalize.published=kill9")
+    first = arrowload.run(reading)
+    assert run_recipe(writing).exit_code == 0
+    again = arrowload.run(reading)
+
+    assert killed.killed
+    assert (first.rows_written, again.status) == (2, "up_to_date")
+    assert rows(tmp_path) == [(1,), (2,)]
 
 
 @pytest.mark.slow  # a request for each

@@ -118,6 +118,25 @@ def test_the_state_is_committed_with_the_rows_or_not_at_all(world: Callable[...,
     assert lossy.differences() == []
 
 
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("state", ["sql elsewhere", "sql beside the rows"], indirect=True)
+def test_a_plain_append_is_finished_and_not_repeated(
+    tmp_path: Path, postgres: PostgresDatabase, state: dict[str, Any]
+) -> None:
+    """Killed behind its commit: each run adds all rows, so that only a state behind the ledger tells of it."""
+    world = World(tmp_path, PostgresTarget(postgres), "append")
+    world.recipe["source"] = {"type": "duckdb", "path": str(world.source.path), "table": "events"}
+    world.recipe["state"] = state
+    world.start()
+
+    killed = run_recipe(world.recipe, failpoints="finalize.after=kill9")
+    rerun = run_recipe(world.recipe)
+
+    assert killed.killed
+    assert rerun.report is not None, rerun.error
+    assert (rerun.report["status"], world.differences()) == ("recovered", [])
+
+
 @pytest.mark.fault(32)
 @pytest.mark.parametrize("state", SHARED, indirect=True)
 def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:

@@ -156,6 +156,137 @@ def test_what_was_mended_is_loaded_once(world: World) -> None:
     assert kept["value"].to_pylist() == ["never"]
 
 
+@pytest.mark.fault(57, 58)
+def test_ragged_records_are_put_aside_and_the_others_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they were written, numbered over the parts of the file; nothing makes a row of them."""
+    monkeypatch.setattr("arrowload.connectors.csv.source.MIN_PART", 500)
+    file, out = tmp_path / "in.csv", tmp_path / "out.duckdb"
+    ragged = {3: "3,1,more", 700: '"70\n0"', ROWS - 1: ",,"}
+    lines = [ragged.get(n, f"{n},{n % 7}") for n in range(ROWS)]
+    file.write_text("id,v\n" + "\n".join(lines) + "\n")
+    recipe = {
+        "name": "r",
+        "source": {"type": "csv", "path": str(file)},
+        "destination": {"type": "duckdb", "path": str(out), "table": "out"},
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+        "runtime": {"max_rejected": 2, "batch_size": 64, "parallelism": 4},
+    }
+    with pytest.raises(DataError, match=r"more than 2 rows are refused; the last: .* fields where 2 are expected"):
+        arrowload.run(recipe)
+
+    report = arrowload.run(recipe | {"runtime": {**recipe["runtime"], "max_rejected": 3}})
+
+    kept = arrowload.quarantine(recipe).to_pylist()
+    assert (report.rows_read, report.rows_written, report.rows_rejected) == (ROWS, ROWS - 3, 3)
+    with duckdb.connect(str(out), read_only=True) as connection:
+        rows = connection.execute("SELECT id, v FROM out ORDER BY id").fetchall()
+    assert rows == [(n, n % 7) for n in range(ROWS) if n not in ragged]
+    assert {(row["place"], row["reason"]) for row in kept} == {
+        (f"{file} row 4", "it has 3 fields where 2 are expected"),
+        (f"{file} row 701", "it has 1 fields where 2 are expected, over 2 lines"),
+        (f"{file} row {ROWS}", "it has 3 fields where 2 are expected"),
+    }
+    assert {(row["code"], row["column_name"]) for row in kept} == {("ragged", None)}
+    texts = {source_row(row["source_row"]).column(0)[0].as_py().decode() for row in kept}
+    assert texts == set(ragged.values())
+    assert arrowload.replay(recipe) is None
+
+
+@pytest.mark.fault(57, 58)
+def test_a_record_of_zero_bytes_goes_into_the_quarantine_of_postgres(
+    tmp_path: Path, postgres: PostgresDatabase
+) -> None:
+    """Which takes none in a text: they are written out, and the record itself is kept as it was."""
+    (tmp_path / "in.csv").write_bytes(b"id,v\n1,2\n\0\0\n3,4\n")
+    recipe = {
+        "name": "r",
+        "source": {"type": "csv", "path": str(tmp_path / "in.csv")},
+        "destination": places(tmp_path, postgres)["postgres"],
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+        "runtime": {"max_rejected": 1},
+    }
+
+    report = arrowload.run(recipe)
+
+    [kept] = arrowload.quarantine(recipe).to_pylist()
+    assert (report.rows_written, kept["value"]) == (2, r"\x00\x00")
+    assert source_row(kept["source_row"]).column(0)[0].as_py() == b"\0\0"
+
+
+@pytest.mark.fault(58)
+def test_what_is_no_ragged_record_is_not_explained_by_one(tmp_path: Path) -> None:
+    """A row that is too long ends the load and is named, whatever was put aside before it."""
+    (tmp_path / "in.csv").write_text("id,v\n1\n" + "x" * 200_000 + ",2\n")
+    recipe = {
+        "name": "r",
+        "source": {"type": "csv", "path": str(tmp_path / "in.csv"), "block_size": "64KiB"},
+        "destination": {"type": "duckdb", "path": str(tmp_path / "out.duckdb"), "table": "out"},
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+        "runtime": {"max_rejected": 1},
+    }
+
+    with pytest.raises(DataError, match="has a row longer than 64KiB"):
+        arrowload.run(recipe)
+
+
+def test_a_replay_reads_kept_text_as_the_source_does(tmp_path: Path) -> None:
+    """What would not stay as it is written was no number when it was first read, and is none later."""
+    odd = ["007", "12E4", "+5"]
+    (tmp_path / "in.csv").write_text("id,v\n" + "".join(f"{n},{n}\n" for n in range(30)))
+    with (tmp_path / "in.csv").open("a") as file:
+        file.writelines(f"{n},{value}\n" for n, value in enumerate(odd, 30))
+    recipe = {
+        "name": "r",
+        "source": {"type": "csv", "path": str(tmp_path / "in.csv"), "sample_rows": 10},
+        "destination": {"type": "duckdb", "path": str(tmp_path / "out.duckdb"), "table": "out"},
+        "state": {"type": "local", "path": str(tmp_path / "state")},
+        "runtime": {"max_rejected": 5},
+    }
+    arrowload.run(recipe)
+
+    again = arrowload.replay(recipe)
+
+    assert again is not None
+    assert (again.rows_written, again.rows_rejected) == (0, 3)
+    assert sorted(arrowload.quarantine(recipe)["value"].to_pylist()) == sorted(odd)
+
+
+@pytest.mark.parametrize("world", ["duckdb", "postgres", "parquet", "memory"], indirect=True)
+def test_what_a_backfill_refused_is_replayed_with_the_rest(world: World) -> None:
+    """The quarantine of a recipe is that of its backfills, too; a full refresh leaves nothing of either."""
+    world.source |= {"incremental": {"strategy": "cursor", "cursor_column": "id", "initial_value": ROWS // 2}}
+    world.put(days(bad={3, ROWS - 1}))
+    arrowload.run(world.recipe())
+    arrowload.backfill(world.recipe(), "0", str(ROWS // 2))
+    assert arrowload.quarantine(world.recipe()).num_rows == 2
+
+    mended = world.recipe() | {
+        "transform": {"steps": [{"type": "derive", "columns": {"day": "CAST('2024-01-01' AS DATE)"}}]}
+    }
+    again = arrowload.replay(mended)
+
+    assert again is not None
+    assert (again.rows_read, again.rows_written) == (2, 2)
+    assert world.ids() == list(range(ROWS))
+    assert arrowload.replay(mended) is None
+
+
+def test_rows_that_a_filter_drops_leave_the_quarantine(tmp_path: Path, postgres: PostgresDatabase) -> None:
+    """They are accounted for: nobody wants them any more."""
+    world = World("duckdb", tmp_path, postgres)
+    world.source |= {"incremental": {"strategy": "cursor", "cursor_column": "id"}}
+    world.put(days(bad={3}))
+    arrowload.run(world.recipe())
+    dropping = world.recipe()
+    dropping["transform"]["steps"].insert(0, {"type": "filter", "where": "day <> '2024-02-31'"})
+
+    again = arrowload.replay(dropping)
+
+    assert again is not None
+    assert (again.rows_read, again.rows_filtered) == (1, 1)
+    assert arrowload.quarantine(dropping).num_rows == 0
+
+
 def test_a_replay_leaves_the_cursor_alone(tmp_path: Path, postgres: PostgresDatabase) -> None:
     world = World("duckdb", tmp_path, postgres)
     world.source |= {"incremental": {"strategy": "cursor", "cursor_column": "id"}}

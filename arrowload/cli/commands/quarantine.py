@@ -90,5 +90,9 @@ def _as_json(rows: pa.Table) -> str:
     lines = []
     for row in rows.to_pylist():
         whole = source_row(row.pop("source_row")).to_pylist()[0]
-        lines.append(mask(json.dumps({**row, "row": whole}, default=str, ensure_ascii=False)))
+        lines.append(mask(json.dumps({**row, "row": whole}, default=_as_text_value, ensure_ascii=False)))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _as_text_value(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

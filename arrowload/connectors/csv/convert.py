@@ -40,11 +40,14 @@ def convert(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> pa.Array
     Raises:
         CastFailure: A text does not fit; the first one.
     """
-    converted = cast_exact(texts, target)
+    try:
+        converted = cast_exact(texts, target)
+    except CastFailure as exc:
+        if inferred:
+            _refuse_changed(texts.slice(0, exc.row), target)
+        raise
     if inferred:
-        row = _first_changed(texts, target)
-        if row is not None:
-            raise CastFailure(row, texts[row].as_py(), "would not stay as it is written")
+        _refuse_changed(texts, target)
     return converted
 
 
@@ -56,6 +59,12 @@ def sift(texts: pa.Array, target: pa.DataType, *, inferred: bool) -> tuple[pa.Ar
         lambda part: convert(part, target, inferred=inferred),
         parse_quickly(texts, target, Options(), exact=inferred),
     )
+
+
+def _refuse_changed(texts: pa.Array, target: pa.DataType) -> None:
+    row = _first_changed(texts, target)
+    if row is not None:
+        raise CastFailure(row, texts[row].as_py(), "would not stay as it is written")
 
 
 def _first_changed(texts: pa.Array, target: pa.DataType) -> int | None:

@@ -52,7 +52,10 @@ def explain(error: Exception, file: FileInfo, config: CsvSourceConfig, dialect: 
     """
     require_closed(file, config, dialect)
     width = len(dialect.names)
-    ragged = next((record for record in _records(file, config, dialect) if record.fields != width), None)
+    # Of its own errors the parser knows which are about that, and may have been told to take such records.
+    may_be = not isinstance(error, DataError) or "fields" in error.context
+    records = _records(file, config, dialect) if may_be else iter(())
+    ragged = next((record for record in records if record.fields != width), None)
     if ragged is not None:
         return DataError(
             f"`{file.path}` line {ragged.line} has {ragged.fields} fields where {width} are expected",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
+    from arrowload.kernels.csv import RaggedRecord
 
 # The parser addresses less than 2 GiB, in which the rest of a block and another one have room.
 _MAX_BLOCK: Final = 512 * 1024**2
+_COUNTED_ROWS: Final = 65_536
 
 
 class FileRange(msgspec.Struct, frozen=True):
@@ -29,6 +31,18 @@ class FileRange(msgspec.Struct, frozen=True):
     file: FileInfo
     start: int = 0
     end: int | None = None
+
+
+class Rows(NamedTuple):
+    """Rows of a file.
+
+    Attributes:
+        batch: Columns in the order of the file, each in the type wanted or as binary.
+        ragged: Those among them that have more or fewer fields than there are columns.
+    """
+
+    batch: pa.RecordBatch
+    ragged: Sequence[RaggedRecord] = ()
 
 
 def slow_reason(config: CsvSourceConfig) -> str | None:
@@ -50,8 +64,9 @@ def parse(
     *,
     declared: Collection[str],
     batch_size: int,
-) -> Iterator[pa.RecordBatch]:
-    """The rows of one part, columns in the order of the file, each in its type of `schema` or as binary.
+    takes_ragged: bool,
+) -> Iterator[Rows]:
+    """The rows of one part, each column in its type of `schema` or as binary.
 
     Args:
         part: What to read.
@@ -60,6 +75,7 @@ def parse(
         schema: The types wanted.
         declared: Columns whose types were not inferred.
         batch_size: Rows of a batch.
+        takes_ragged: A record that has not as many fields as there are columns is no error.
 
     Raises:
         DataError: A record is not what it should be, or the file is cut short or damaged.
@@ -75,6 +91,7 @@ def parse(
         # Any row that is shorter than a block is taken, and none that is longer than two, as by the other route.
         max_record=2 * config.block_size,
         from_start=not part.start,
+        takes_ragged=takes_ragged,
     )
 
     def step(work: Callable[[], pa.RecordBatch | None]) -> pa.RecordBatch | None:
@@ -87,10 +104,10 @@ def parse(
         for piece in stream.pieces(config.block_size, part.start, part.end):
             step(lambda piece=piece: parser.feed(piece))  # type: ignore[misc]
             while (batch := step(lambda: parser.next_batch(batch_size))) is not None:
-                yield batch
+                yield Rows(batch, parser.ragged())
         parser.finish()
         while (batch := step(lambda: parser.next_batch(batch_size))) is not None:
-            yield batch
+            yield Rows(batch, parser.ragged())
 
 
 def rows_before(part: FileRange, config: CsvSourceConfig, dialect: Dialect, names: Sequence[str]) -> int:
@@ -99,6 +116,6 @@ def rows_before(part: FileRange, config: CsvSourceConfig, dialect: Dialect, name
         return 0
     texts = pa.schema([(name, pa.binary()) for name in names])
     before = FileRange(part.file, 0, part.start)
-    return sum(
-        batch.num_rows for batch in parse(before, config, dialect, texts, declared=frozenset(names), batch_size=65_536)
-    )
+    declared = frozenset(names)
+    found = parse(before, config, dialect, texts, declared=declared, batch_size=_COUNTED_ROWS, takes_ragged=True)
+    return sum(rows.batch.num_rows for rows in found)

@@ -7,8 +7,9 @@ files that Rust cannot cut, such as those with an escape character, are read by 
 from __future__ import annotations
 
 import copy
+import sys
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -17,16 +18,16 @@ from arrowload.connectors.csv.convert import convert, sift
 from arrowload.connectors.csv.diagnosis import line_of
 from arrowload.connectors.csv.dialect import find_dialect
 from arrowload.connectors.csv.infer import ColumnProfile
-from arrowload.connectors.csv.parse import FileRange, parse, rows_before, slow_reason
+from arrowload.connectors.csv.parse import FileRange, Rows, parse, rows_before, slow_reason
 from arrowload.connectors.csv.pyarrow_texts import read_texts
 from arrowload.connectors.csv.ranges import MIN_PART, cut_file
 from arrowload.connectors.files.listing import partition, pinned
 from arrowload.connectors.files.source import FileSource
-from arrowload.core.casting import CastFailure, check_cast, mask_of, shown
+from arrowload.core.casting import CastFailure, cast_exact, check_cast, mask_of, shown
 from arrowload.core.exceptions import DataError, RecipeError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.names import require_columns
-from arrowload.core.rejection import Rejection
+from arrowload.core.rejection import Rejection, encoded_record, encoded_rows
 from arrowload.core.types import parse_type
 from arrowload.planning.capabilities import Split
 
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
     from arrowload.connectors.csv.config import CsvSourceConfig
     from arrowload.connectors.csv.dialect import Dialect
+    from arrowload.core.rejection import Code
     from arrowload.io.files import FileInfo
+    from arrowload.kernels.csv import RaggedRecord
 
 _BATCH_ROWS: Final = 65_536
 _SAMPLED_FILES: Final = 100
@@ -103,20 +106,20 @@ class CsvReader:
             profiles.update({name: ColumnProfile() for name in dialect.names})
         _require_names(dialect, list(profiles), file)
         wanted = self._config.sample_rows
-        rows_left = -1 if wanted == "all" else -(-wanted // n_files)
+        rows_left = sys.maxsize if wanted == "all" else -(-wanted // n_files)
         schema = pa.schema([(name, pa.binary()) for name in dialect.names])
-        size = _BATCH_ROWS if rows_left < 0 else min(rows_left, _BATCH_ROWS)
-        row = 0
-        for texts in self._batches(FileRange(file), dialect, schema, size):
-            piece = texts if rows_left < 0 else texts.slice(0, rows_left)
+        size = min(rows_left, _BATCH_ROWS)
+        for texts, ragged in self._batches(FileRange(file), dialect, schema, size, takes_ragged=True):
+            piece = texts.slice(0, rows_left)
+            rows_left -= piece.num_rows
+            # To which columns a ragged record's values belong is not known; whether it is an error, the load says.
+            if ragged:
+                piece = piece.filter(pc.invert(mask_of([record.row for record in ragged], piece.num_rows)))
             for name, column in zip(piece.schema.names, piece.columns, strict=True):
                 if name not in self._declared:
-                    profiles[name].feed(self._as_text(column, name, row, FileRange(file), dialect))
-            row += piece.num_rows
-            if rows_left >= 0:
-                rows_left -= piece.num_rows
-                if rows_left <= 0:
-                    return
+                    profiles[name].feed(_readable(column)[0])
+            if not rows_left:
+                return
 
     def splits(self, files: Sequence[FileInfo], n: int) -> list[Split]:
         """Parts of about equal size, in the order of the rows: files, and ranges of large ones that can be cut."""
@@ -153,67 +156,82 @@ class CsvReader:
         reader._reject = reject
         return reader
 
+    def reread(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        """See `RereadingSource.reread`; a column that was not surely of its type was kept as the bytes of the file."""
+        if column.type == field.type or not pa.types.is_binary(column.type):
+            return cast_exact(column, field.type)
+        texts = cast_exact(column, pa.string())
+        return convert(texts, field.type, inferred=field.name not in self._declared)
+
     def _read_part(
         self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
     ) -> Iterator[pa.RecordBatch]:
         row = 0
         # Counted when the first row is refused, by reading all that stands before the part.
         before = cache(lambda: rows_before(part, self._config, dialect, dialect.names))
-        for batch in self._batches(part, dialect, schema, batch_size):
+        for rows in self._batches(part, dialect, schema, batch_size, takes_ragged=self._reject is not None):
+            batch = rows.batch
             if self._reject is not None:
-                yield self._sifted(batch, schema, row, part, before)
+                yield self._sifted(rows, schema, row, part, before)
             else:
                 columns = [self._convert(batch.column(field.name), field, row, part, dialect) for field in schema]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
             row += batch.num_rows
 
     def _sifted(
-        self, batch: pa.RecordBatch, schema: pa.Schema, row: int, part: FileRange, before: Callable[[], int]
+        self, rows: Rows, schema: pa.Schema, row: int, part: FileRange, before: Callable[[], int]
     ) -> pa.RecordBatch:
         """The rows whose values all are of the types of `schema`; the others are rejected.
 
         Args:
-            batch: The rows, as `_batches` gives them.
+            rows: As `_batches` gives them.
             schema: The types wanted.
             row: Where in the part they begin.
             part: What they are from.
             before: Counts the rows of the file that stand before the part.
         """
         columns: list[pa.Array] = []
-        refused: dict[int, tuple[str, CastFailure]] = {}
+        refused = {record.row: _ragged(record, rows.batch.num_columns) for record in rows.ragged}
         for field in schema:
-            column = batch.column(field.name)
+            column = rows.batch.column(field.name)
             if column.type != field.type:
                 texts, unreadable = _readable(column)
                 column, unfit = sift(texts, field.type, inferred=field.name not in self._declared)
                 for failure in (*unfit, *unreadable):
-                    refused.setdefault(failure.row, (field.name, failure))
+                    if failure.row not in refused:
+                        reason = f"{_quoted(failure.value)} {failure.reason}"
+                        refused[failure.row] = _Refused(field.name, shown(failure.value), reason)
             columns.append(column)
         made = pa.RecordBatch.from_arrays(columns, schema=schema)
         if not refused or self._reject is None:
             return made
         first = before() + row + 1
-        for place, (name, failure) in sorted(refused.items()):
-            self._reject(
-                Rejection(
-                    place=f"{part.file.path} row {first + place}",
-                    column=name,
-                    code="source",
-                    reason=f"{_quoted(failure.value)} {failure.reason}",
-                    value=shown(failure.value),
-                    row=batch.slice(place, 1),
-                )
-            )
-        return made.filter(pc.invert(mask_of(list(refused), batch.num_rows)))
+        places = sorted(refused)
+        encoded = encoded_rows(rows.batch, [place for place in places if refused[place].record is None])
+        for place in places:
+            column, value, reason, record = refused[place]
+            code: Code = "source" if record is None else "ragged"
+            kept = next(encoded) if record is None else encoded_record(record)
+            self._reject(Rejection(f"{part.file.path} row {first + place}", column, code, reason, value, kept))
+        return made.filter(pc.invert(mask_of(places, rows.batch.num_rows)))
 
     def _batches(
-        self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int
-    ) -> Iterator[pa.RecordBatch]:
+        self, part: FileRange, dialect: Dialect, schema: pa.Schema, batch_size: int, *, takes_ragged: bool
+    ) -> Iterator[Rows]:
+        """The rows of a part; the slow route takes no ragged ones."""
         if not dialect.has_rows:
             return iter(())
         if self._slow_reason is not None:
-            return read_texts(part.file, self._config, dialect, batch_size)
-        return parse(part, self._config, dialect, schema, declared=self._declared, batch_size=batch_size)
+            return map(Rows, read_texts(part.file, self._config, dialect, batch_size))
+        return parse(
+            part,
+            self._config,
+            dialect,
+            schema,
+            declared=self._declared,
+            batch_size=batch_size,
+            takes_ragged=takes_ragged,
+        )
 
     def _convert(self, column: pa.Array, field: pa.Field, row: int, part: FileRange, dialect: Dialect) -> pa.Array:
         if column.type == field.type:
@@ -247,6 +265,23 @@ class CsvReader:
     def _line_of(self, row: int, part: FileRange, dialect: Dialect) -> int:
         before = rows_before(part, self._config, dialect, dialect.names)
         return line_of(before + row, part.file, self._config, dialect)
+
+
+class _Refused(NamedTuple):
+    """What is wrong with a row; of a ragged one, its text."""
+
+    column: str | None
+    value: str
+    reason: str
+    record: bytes | None = None
+
+
+def _ragged(record: RaggedRecord, width: int) -> _Refused:
+    lines = len(record.text.splitlines())
+    # Quotes that are closed far below where they were opened swallow rows that are well.
+    over = f", over {lines:,} lines" if lines > 1 else ""
+    reason = f"it has {record.fields} fields where {width} are expected{over}"
+    return _Refused(None, shown(record.text.decode(errors="replace")), reason, record.text)
 
 
 def _quoted(value: object) -> str:

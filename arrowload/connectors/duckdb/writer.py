@@ -58,7 +58,11 @@ class DuckDBLoadWriter:
         self._store_state: Callable[[DocumentStore], None] | None = None
         self._set_aside: Callable[[LedgerEntry], None] | None = None
         self._session.execute("BEGIN TRANSACTION")
-        self._run(facts.ddl)
+        try:
+            self._run(facts.ddl)
+        except BaseException:
+            self.abort()
+            raise
         self._replaces = facts.exists and load.write_mode == "replace"
 
     def stage(self, stream: pa.RecordBatchReader) -> None:

@@ -33,7 +33,7 @@ from arrowload.connectors.files.log import DatasetLog, FenceRecord, LoadRecord, 
 from arrowload.connectors.files.storage import QUARANTINE, SEEN, STAGING
 from arrowload.core.exceptions import BusyError, TransientConnectorError, another_pipeline
 from arrowload.core.failpoint import failpoint
-from arrowload.core.rejection import REJECTED_SCHEMA, single_values, with_load_id
+from arrowload.core.rejection import REJECTED_SCHEMA, never_replayed, with_load_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
@@ -177,7 +177,7 @@ class Dataset:
         tables = []
         for load_id, (name, settled) in self.log.refresh().rejected_files(pipeline_id).items():
             rejected = self._read_table(f"{QUARANTINE}/{name}")
-            tables.append(with_load_id(single_values(rejected) if settled else rejected, load_id))
+            tables.append(with_load_id(never_replayed(rejected) if settled else rejected, load_id))
         return pa.concat_tables([with_load_id(REJECTED_SCHEMA.empty_table(), ""), *tables])
 
     def write_rejected(self, name: str, rejected: pa.Table) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -48,14 +49,29 @@ def list_files(paths: Sequence[str], suffixes: Sequence[str], access: AwsAccess 
         RecipeError: One of them is a URL of another kind than `s3://`, or some are in S3 and others are not.
     """
     root = common_root(paths)
-    if is_s3(paths[0]):
-        objects = [file for path in paths for file in (_live_parts(path, access) or expand_s3(path, suffixes, access))]
-        unique = {file.path: file for file in objects}.values()
-        return [replace(file, key=file.path[len(root) :].lstrip("/")) for file in unique]
-    found = [
-        file for path in paths for file in ([part.path for part in _live_parts(path, access)] or expand(path, suffixes))
-    ]
-    return describe((os.path.abspath(path) for path in found), root)  # noqa: PTH100
+    found = [file for path in paths for file in _files_of(path, root, suffixes, access)]
+    return list({file.path: file for file in found}.values())
+
+
+def _files_of(path: str, root: str, suffixes: Sequence[str], access: AwsAccess) -> list[FileInfo]:
+    """The files that one path names, each with its key below `root`."""
+    if parts := _live_parts(path, access):
+        # By their final names: a part that was committed a moment ago may still be on its way there.
+        return [
+            replace(part, path=_whole(part.path), key=_key(f"{path.rstrip('/')}/{name}", root), immutable=True)
+            for name, part in parts
+        ]
+    if is_s3(path):
+        return [replace(file, key=_key(file.path, root)) for file in expand_s3(path, suffixes, access)]
+    return describe(map(_whole, expand(path, suffixes)), root)
+
+
+def _whole(path: str) -> str:
+    return path if is_s3(path) else os.path.abspath(path)  # noqa: PTH100
+
+
+def _key(path: str, root: str) -> str:
+    return path[len(root) :].lstrip("/") if is_s3(path) else Path(os.path.relpath(path, root)).as_posix()
 
 
 def common_root(paths: Sequence[str]) -> str:
@@ -91,14 +107,15 @@ def _log(path: str, access: AwsAccess) -> DatasetLog | None:
     return DatasetLog(open_storage(path, access)).refresh()
 
 
-def _live_parts(path: str, access: AwsAccess) -> list[FileInfo]:
+def _live_parts(path: str, access: AwsAccess) -> list[tuple[str, FileInfo]]:
+    """The parts of a dataset, each with its final name."""
     log = dataset_log(path, access)
     if log is None:
         return []
     storage = open_storage(path, access)
     while True:
         try:
-            return locate(storage, log.live)
+            return [(file.name, info) for (file, _), info in zip(log.live, locate(storage, log.live), strict=True)]
         except DataError:
             # A load that replaced them may have come in between, and swept them away.
             known = log.number
@@ -138,7 +155,7 @@ def choose_files(
     chosen = [
         file
         for file in files
-        if seen.get(file.key) != [file.mtime_ns, file.size]
+        if not _is_loaded(file, seen)
         and (file.key in seen or file.mtime_ns >= forgotten)
         and (until is None or (file.mtime_ns, file.key) <= until)
     ]
@@ -163,6 +180,10 @@ def choose_files(
             watermarks={WATERMARK: {"newest_ns": reached, "forgotten_ns": forgotten, "files": kept}} if reached else {}
         ),
     )
+
+
+def _is_loaded(file: FileInfo, seen: dict[str, list[int]]) -> bool:
+    return file.key in seen if file.immutable else seen.get(file.key) == [file.mtime_ns, file.size]
 
 
 def _bytes(files: Sequence[FileInfo]) -> int:

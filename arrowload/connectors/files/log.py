@@ -180,11 +180,12 @@ class DatasetLog:
         """Load id → the file with what it refused, and whether its rows are settled; oldest first."""
         files: dict[str, tuple[str, bool]] = {}
         for load in self.loads:
+            # What a backfill left is settled by a load of the recipe itself.
+            files |= {load_id: (files[load_id][0], True) for load_id in load.settled if load_id in files}
             if load.entry.pipeline_id != pipeline_id:
                 continue
             if load.entry.write_mode == "replace":
                 files = {}
-            files |= {load_id: (files[load_id][0], True) for load_id in load.settled if load_id in files}
             if load.rejected is not None:
                 files[load.entry.load_id] = (load.rejected, False)
         return files

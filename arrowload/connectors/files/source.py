@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import pyarrow as pa
 
 from arrowload.connectors.files.listing import choose_files, common_root, list_files, refuse_cursor
+from arrowload.core.casting import cast_exact
 from arrowload.io.aws import AwsAccess
 from arrowload.planning.capabilities import SourceFacts, Split, Window
 
@@ -63,6 +64,9 @@ class SiftingReader(FileReader, Protocol):
     def sifting(self, reject: Callable[[Rejection], None]) -> FileReader:
         """The same reader, which hands rows with such a value to `reject` and leaves them out."""
 
+    def reread(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        """See `RereadingSource.reread`."""
+
 
 class FileSource:
     """A `SnapshotSource` over files, local ones or in S3.
@@ -90,6 +94,7 @@ class FileSource:
         self._incremental = incremental
         self._reader = reader
         self._schema: pa.Schema | None = None
+        self._described: list[FileInfo] = []
 
     def facts(self) -> SourceFacts:
         """Where the files are; reads nothing."""
@@ -101,26 +106,36 @@ class FileSource:
         )
 
     def schema(self) -> pa.Schema:
-        """The columns of all files that the paths name; found out once.
+        """The columns of all files that the paths name; of those that were listed last, once some were.
 
         Raises:
             NoFilesError: There are no files.
             DataError: A file cannot be read, or the files do not agree.
             RecipeError: The recipe names a column that is not there.
         """
-        if self._schema is None:
-            self._schema = self._reader.schema(self._list())
-        return self._schema
+        return self._schema if self._schema is not None else self._schema_of(self._list())
 
     @contextlib.contextmanager
     def snapshot(self, state: State, until: Mark | None = None) -> Iterator[FileSnapshot]:
         """The files as they are now, each with its size and time; a file that changes later fails the load."""
-        schema = self.schema()
-        chosen = choose_files(self._list(), self._incremental, state, until)
+        files = self._list()
+        schema = self._schema_of(files)
+        chosen = choose_files(files, self._incremental, state, until)
         yield FileSnapshot(self._reader, schema, chosen.files, chosen.window, chosen.state)
+
+    def _schema_of(self, files: list[FileInfo]) -> pa.Schema:
+        if self._schema is None or self._described != files:
+            self._schema, self._described = self._reader.schema(files), files
+        return self._schema
 
     def _list(self) -> list[FileInfo]:
         return list_files(self._paths, self._reader.suffixes, self._access)
+
+    def reread(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        """See `RereadingSource.reread`."""
+        if isinstance(self._reader, SiftingReader):
+            return self._reader.reread(column, field)
+        return cast_exact(column, field.type)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -11,7 +11,7 @@ from arrowload.connectors.memory.store import MemoryStore, store
 from arrowload.core.exceptions import EngineError
 from arrowload.core.failpoint import failpoint
 from arrowload.core.lazy import compute as pc
-from arrowload.core.rejection import REJECTED_SCHEMA, single_values, with_load_id
+from arrowload.core.rejection import REJECTED_SCHEMA, never_replayed, with_load_id
 from arrowload.core.schema import refuse_repeated_names, require_storable
 from arrowload.planning.capabilities import DestinationCapabilities, TargetFacts
 
@@ -160,9 +160,11 @@ class MemoryLoadWriter:
                 return  # an attempt whose answer was lost has committed it
             pipeline.entries.append(entry)
             pipeline.seen = seen if seen is not None else pipeline.seen
-            kept = {} if entry.write_mode == "replace" else pipeline.quarantine
-            settled = {load: single_values(rows) for load, rows in kept.items() if load in self._settled}
-            pipeline.quarantine = kept | settled
+            if entry.write_mode == "replace":
+                pipeline.quarantine = {}
+            for other in self._store.pipelines.values():
+                settled = {load: rows for load, rows in other.quarantine.items() if load in self._settled}
+                other.quarantine |= {load: never_replayed(rows) for load, rows in settled.items()}
             if self._rejected.num_rows:
                 pipeline.quarantine[entry.load_id] = self._rejected
             self._store.tables[self._name] = applied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -118,6 +118,11 @@ class MemorySnapshot:
         return self._table.slice(split.spec["offset"], split.spec["length"]).to_reader(max_chunksize=batch_size)
 
 
+def _bound(value: Any, cursor: pa.DataType) -> pa.Scalar:
+    """A bound as the recipe has it, or as text."""
+    return pa.scalar(value).cast(cursor) if isinstance(value, str) else pa.scalar(value, cursor)
+
+
 def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, until: Mark | None) -> MemorySnapshot:
     """The window that starts where `state` ends, by the rules of `CursorIncremental`."""
     column = config.cursor_column
@@ -136,9 +141,9 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
         )
     remembered = state.cursor_values.get(column)
     lower = remembered if remembered is not None else config.initial_value
-    lower_scalar = pa.scalar(lower, cursor.type) if lower is not None else None
+    lower_scalar = _bound(lower, cursor.type) if lower is not None else None
     from_scalar = _less(lower_scalar, config.lag) if remembered is not None else lower_scalar
-    start = pa.scalar(config.initial_value, cursor.type) if config.initial_value is not None else None
+    start = _bound(config.initial_value, cursor.type) if config.initial_value is not None else None
     if start is not None and from_scalar is not None and pc.less(from_scalar, start).as_py():
         from_scalar = start if pc.less_equal(start, lower_scalar).as_py() else from_scalar
     kept = cursor.is_valid()
@@ -147,7 +152,7 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
         compare = pc.greater_equal if shares_rows else pc.greater
         kept = pc.and_kleene(kept, compare(cursor, from_scalar))
     if config.end_value is not None:
-        kept = pc.and_kleene(kept, pc.less(cursor, pa.scalar(config.end_value, cursor.type)))
+        kept = pc.and_kleene(kept, pc.less(cursor, _bound(config.end_value, cursor.type)))
     notes: tuple[str, ...] = ()
     if until is None and config.future_cursor != "include":
         waiting = _in_future(cursor)
@@ -190,7 +195,7 @@ def _cursor_snapshot(table: pa.Table, config: CursorIncremental, state: State, u
 
 def _has_passed(cursor: pa.ChunkedArray, end: object) -> bool:
     """Whether the table goes on beyond where the recipe ends, so that no row below the end is still to come."""
-    return end is not None and bool(pc.any(pc.greater_equal(cursor, pa.scalar(end, cursor.type))).as_py())
+    return end is not None and bool(pc.any(pc.greater_equal(cursor, _bound(end, cursor.type))).as_py())
 
 
 def _in_future(cursor: pa.ChunkedArray) -> pa.ChunkedArray:

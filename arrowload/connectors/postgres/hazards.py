@@ -86,16 +86,23 @@ def refuse_to_rebuild(session: Session, table: TableName, relation: Relation) ->
 
 
 def grants_of(session: Session, table: TableName, relation: Relation) -> tuple[str, ...]:
-    """The grants of the old table, as statements for the new one; run when it has its name."""
+    """The grants of the old table and its owner, as statements for the new one; run when it has its name."""
     rows = session.execute(
         "SELECT a.privilege_type AS p, a.is_grantable AS g,"
         " CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS r"
         " FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a"
         f" WHERE c.oid = {relation.oid} AND a.grantee <> c.relowner"
     )
-    return tuple(
-        f"GRANT {privilege} ON {table.sql()} TO {grantee}{' WITH GRANT OPTION' if grantable else ''}"
-        for privilege, grantable, grantee in rows
+    owners = session.execute(
+        "SELECT quote_ident(pg_get_userbyid(relowner)) AS o FROM pg_catalog.pg_class"
+        f" WHERE oid = {relation.oid} AND pg_get_userbyid(relowner) <> current_user"
+    )
+    return (
+        *(
+            f"GRANT {privilege} ON {table.sql()} TO {grantee}{' WITH GRANT OPTION' if grantable else ''}"
+            for privilege, grantable, grantee in rows
+        ),
+        *(f"ALTER TABLE {table.sql()} OWNER TO {owner}" for (owner,) in owners),
     )
 
 

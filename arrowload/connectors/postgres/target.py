@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
+from arrowload.connectors.base import CURSOR_COLUMN
 from arrowload.connectors.postgres.binding import TargetColumn, bind_column, holds_all, new_column
 from arrowload.connectors.postgres.catalogue import Relation, find_table
 from arrowload.connectors.postgres.hazards import counts_rows, grants_of, is_keyed, refuse_cascades, refuse_to_rebuild
@@ -70,7 +71,7 @@ class Target:
     def staging_ddl(self, extra: pa.Schema) -> str:
         """The temporary table, with the columns of `extra` (cursor and ordinal of a merge) after the load's own."""
         columns = [*self.columns, *(new_column(field) for field in extra)]
-        items = ", ".join(f"{quote_identifier(column.name)} {column.staged}" for column in columns)
+        items = ", ".join(f"{quote_identifier(column.name)} {column.staged}{_bytewise(column)}" for column in columns)
         return f"CREATE TEMPORARY TABLE {quote_identifier(STAGING.table)} ({items}) ON COMMIT DROP"
 
     def count_keys(self) -> str:
@@ -217,6 +218,11 @@ def _made(
     return Target(table, rebuilt, columns, write_mode, merge_keys, way, bool(merge_keys), rebuilt, ddl, grants or ())
 
 
+def _bytewise(column: TargetColumn) -> str:
+    """A cursor of text sorts as the source compares it, whatever the collation of the database."""
+    return ' COLLATE "C"' if column.name == CURSOR_COLUMN and column.staged == "text" else ""
+
+
 def _made_name(table: TableName) -> TableName:
     return TableName(table.schema, f"_arrowload_{hashlib.blake2b(table.table.encode(), digest_size=8).hexdigest()}")
 
@@ -242,13 +248,13 @@ def _bound(
 
 
 def _keeps(relation: Relation, schema: pa.Schema) -> bool:
-    """Whether a replaced table can stay as it is: each column is there and holds all that may come."""
+    """Whether a replaced table can stay: each of its columns that rows come for holds all that may come."""
     if not set(_demanded(relation)) <= set(schema.names):
         return False
     for field in schema:
         there = relation.column(field.name)
         if there is None:
-            return False
+            continue  # is added
         try:
             if not holds_all(field.type, bind_column(there, field.type).type):
                 return False

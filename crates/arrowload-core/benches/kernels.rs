@@ -136,6 +136,7 @@ fn parse_csv(text: &[u8]) -> KernelResult<usize> {
         skip_records: 0,
         max_record: 1 << 20,
         from_start: true,
+        takes_ragged: false,
     };
     let mut parser = CsvParser::new(Arc::new(Schema::new(fields.to_vec())), vec![true; fields.len()], format);
     let mut rows = 0;

@@ -10,7 +10,7 @@ use arrowload_core::KernelError;
 use arrowload_core::csv::{CsvFormat, CsvRanges};
 use proptest::prelude::*;
 
-use csv_text::{cells, format, parser, plainly, read};
+use csv_text::{Cell, cells, format, parser, plain_records, plainly, read, read_ragged};
 
 /// Pieces put together as they come, most of them wrong.
 fn texts() -> impl Strategy<Value = Vec<u8>> {
@@ -34,6 +34,28 @@ proptest! {
     ) {
         let found = read(parser(&vec![DataType::Binary; width], format()), &text, piece, max_rows);
         prop_assert_eq!(found.ok().map(|batches| cells(&batches)), plainly(&text, width));
+    }
+
+    #[test]
+    fn ragged_records_are_told_of_and_leave_the_others_alone(
+        text in prop_oneof![texts(), regular_texts()], width in 1usize..4, piece in 1usize..90, max_rows in 1usize..9,
+    ) {
+        let taking = CsvFormat { takes_ragged: true, ..format() };
+        let found = read_ragged(parser(&vec![DataType::Binary; width], taking), &text, piece, max_rows).ok();
+        let records = plain_records(&text, width);
+        prop_assert_eq!(found.is_some(), records.is_some());
+        let (Some((batches, ragged)), Some(records)) = (found, records) else { return Ok(()) };
+        let resized = records.iter().map(|record| {
+            let mut cells: Vec<Cell> = record.clone();
+            cells.resize(width, None);
+            cells
+        });
+        prop_assert_eq!(cells(&batches), resized.collect::<Vec<_>>());
+        let wrong: Vec<(usize, usize)> = records.iter().map(Vec::len).enumerate().filter(|(_, n)| *n != width).collect();
+        prop_assert_eq!(ragged.iter().map(|found| (found.row, found.fields)).collect::<Vec<_>>(), wrong);
+        for found in &ragged {
+            prop_assert_eq!(plain_records(&found.text, 2).unwrap(), vec![records[found.row].clone()]);
+        }
     }
 
     #[test]

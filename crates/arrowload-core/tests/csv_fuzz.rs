@@ -11,7 +11,7 @@ use arrow_schema::{DataType, TimeUnit};
 use arrowload_core::csv::{CsvFormat, CsvRanges};
 use arrowload_core::{KernelError, KernelResult};
 
-use csv_text::{Cell, cells, format, parser, plainly, read};
+use csv_text::{Cell, cells, format, parser, plain_records, plainly, read, read_ragged};
 
 const WHOLE: usize = 1 << 20;
 const TOO_LONG: &str = "too long";
@@ -94,6 +94,23 @@ fn rows_are_those_of_the_plain_reading(settings: &Settings, text: &[u8]) {
     assert_eq!(found, plainly(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), settings.width));
 }
 
+/// Nothing but text that ends inside quotes is an error when ragged records are taken, and they alone are told of.
+fn ragged_records_are_told_of(settings: &Settings, text: &[u8]) {
+    let taking = CsvFormat { takes_ragged: true, ..format() };
+    let types = vec![DataType::Binary; settings.width];
+    let found = read_ragged(parser(&types, taking), text, settings.piece, settings.max_rows).ok();
+    let records = plain_records(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), settings.width);
+    let found = found.map(|(batches, ragged)| {
+        let fields: Vec<_> = ragged.iter().map(|record| (record.row, record.fields)).collect();
+        (cells(&batches).len(), fields)
+    });
+    let expected = records.map(|records| {
+        let wrong = records.iter().map(Vec::len).enumerate().filter(|(_, fields)| *fields != settings.width);
+        (records.len(), wrong.collect::<Vec<_>>())
+    });
+    assert_eq!(found, expected);
+}
+
 /// Each column in some type: a batch has it in that type or as the bytes that it was written in.
 fn values_are_valid(settings: &Settings, text: &[u8]) {
     let first = usize::from(text.first().copied().unwrap_or_default());
@@ -142,6 +159,7 @@ fn any_text() {
         if let Some((settings, text)) = split(bytes) {
             cuts_do_not_count(&settings, text);
             rows_are_those_of_the_plain_reading(&settings, text);
+            ragged_records_are_told_of(&settings, text);
             values_are_valid(&settings, text);
             parts_hold_the_rows_of_the_whole(&settings, text);
         }

@@ -16,7 +16,7 @@ pub(crate) struct CsvParser(csv::CsvParser);
 #[pymethods]
 impl CsvParser {
     #[new]
-    #[pyo3(signature = (schema, exact_form, *, delimiter, quote, null_values, skip_lines, skip_records, max_record, from_start))]
+    #[pyo3(signature = (schema, exact_form, *, delimiter, quote, null_values, skip_lines, skip_records, max_record, from_start, takes_ragged))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         schema: &Bound<'_, PyAny>,
@@ -28,12 +28,14 @@ impl CsvParser {
         skip_records: usize,
         max_record: usize,
         from_start: bool,
+        takes_ragged: bool,
     ) -> PyResult<Self> {
         let schema = import_schema(schema)?;
         if schema.fields().is_empty() || schema.fields().len() != exact_form.len() {
             return Err(PyValueError::new_err("a schema of at least one column, and as many flags, are expected"));
         }
-        let format = CsvFormat { delimiter, quote, null_values, skip_lines, skip_records, max_record, from_start };
+        let format =
+            CsvFormat { delimiter, quote, null_values, skip_lines, skip_records, max_record, from_start, takes_ragged };
         Ok(Self(csv::CsvParser::new(Arc::new(schema), exact_form, format)))
     }
 
@@ -51,6 +53,10 @@ impl CsvParser {
         }
         let batch = py.detach(|| self.0.next_batch(max_rows)).map_err(|error| to_py(py, &error))?;
         Ok(batch.map(|batch| ArrowArray::new(Arc::new(StructArray::from(batch)))))
+    }
+
+    fn ragged(&self) -> Vec<(usize, usize, &[u8])> {
+        self.0.ragged().iter().map(|record| (record.row, record.fields, record.text.as_slice())).collect()
     }
 }
 

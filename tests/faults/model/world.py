@@ -166,7 +166,6 @@ class World(Contracts):
         terms = protocol.Terms(
             recipe="r",
             target=TARGET,
-            owner="",
             new_pipeline_id=f"pipeline {NAMES[index]}",
             write_mode=mode,
             starts_over=full_refresh or self.recipe == "replace",

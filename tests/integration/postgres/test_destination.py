@@ -121,6 +121,41 @@ def test_replace_puts_all_new_rows_in_the_place_of_all_old_ones(
     assert postgres.value("SELECT 'target'::regclass::oid::int8 AS o") == before
 
 
+def test_replace_adds_the_columns_that_a_table_lacks(postgres: PostgresDatabase, loading: Callable[..., Any]) -> None:
+    """It is the same table, with all that hangs on it; a column that nothing comes for is NULL."""
+    postgres.execute(
+        "CREATE TABLE target (id int PRIMARY KEY, extra text CHECK (extra <> ''));INSERT INTO target VALUES (1, 'x');"
+        "CREATE INDEX ON target (extra); CREATE VIEW v AS SELECT id FROM target; GRANT SELECT ON target TO PUBLIC;"
+    )
+    before = postgres.value("SELECT 'target'::regclass::oid::int8 AS o")
+
+    loading().load(ROWS, "replace")
+
+    assert postgres.query("SELECT id, name, extra FROM target ORDER BY id") == [
+        (1, "a", None),
+        (2, None, None),
+        (3, "c", None),
+    ]
+    assert postgres.value("SELECT 'target'::regclass::oid::int8 AS o") == before
+    assert postgres.value("SELECT count(*) AS n FROM pg_indexes WHERE tablename = 'target'") == 2
+
+
+def test_a_table_that_is_made_anew_belongs_to_whom_the_old_one_did(
+    postgres: PostgresDatabase, loading: Callable[..., Any]
+) -> None:
+    """Not to the role that loads."""
+    postgres.execute(
+        "DROP ROLE IF EXISTS owner_role; CREATE ROLE owner_role; CREATE TABLE target (id smallint);"
+        "ALTER TABLE target OWNER TO owner_role"
+    )
+
+    loading().load(ROWS, "replace")
+
+    owner = "SELECT pg_get_userbyid(relowner)::text AS o FROM pg_class WHERE oid = 'target'::regclass"
+    assert postgres.value(owner) == "owner_role"
+    postgres.execute("DROP TABLE target; DROP ROLE owner_role")
+
+
 def test_replace_makes_the_table_anew_when_its_columns_cannot_hold_the_rows(
     postgres: PostgresDatabase, loading: Callable[..., Any]
 ) -> None:

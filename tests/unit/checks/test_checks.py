@@ -173,6 +173,15 @@ def test_the_source_counts_what_was_read(tmp_path: Path, postgres: PostgresDatab
     assert arrowload.run({**of, "source": source}).rows_written == 1000
 
 
+def test_a_source_that_cannot_count_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """And not when everything is staged."""
+    (tmp_path / "t.csv").write_text("id\n1\n")
+    of = recipe(tmp_path, {"type": "row_count", "same_as": "source"})
+
+    with pytest.raises(RecipeError, match="the source cannot count its rows"):
+        arrowload.run({**of, "source": {"type": "csv", "path": str(tmp_path / "t.csv")}})
+
+
 BROKEN = [
     ({"type": "not_null", "columns": ["idd"]}, "no column `idd` to be checked.*did you mean `id`"),
     ({"type": "range", "column": "id"}, "give `min`, `max` or both"),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arrowload.cli.dotenv import environment, read_dotenv
 from arrowload.core.exceptions import RecipeError
+from arrowload.models.dotenv import environment, read_dotenv
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -95,6 +95,15 @@ def test_who_insists_may_double(databases: Databases) -> None:
     assert databases.ids() == [6, 7, 8, 8, 9]
 
 
+def test_checks_of_how_many_rows_a_load_has_are_not_for_a_range(databases: Databases) -> None:
+    """A backfill is cut into chunks of its own, which the load before says nothing of."""
+    recipe = live(databases) | {"checks": [{"type": "row_count", "min": 3, "change": "10%"}]}
+    del recipe["runtime"]["commit_every"]
+    arrowload.run(recipe)
+
+    assert arrowload.backfill(recipe, "4", "6").rows_written == 2
+
+
 def test_without_a_cursor_there_is_no_range(databases: Databases) -> None:
     """And the error says where one is missing."""
     recipe = live(databases)
@@ -120,6 +129,33 @@ def test_backfills_do_not_overlap(databases: Databases) -> None:
     arrowload.backfill(recipe, "0", "2")
     arrowload.backfill(recipe, "2", "5")
     assert databases.ids() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_what_a_full_refresh_took_away_can_be_backfilled_again(databases: Databases, mode: str) -> None:
+    """The same range, and one that overlaps it: nothing of them is there any more."""
+    recipe = live(databases, mode)
+    arrowload.run(recipe)
+    arrowload.backfill(recipe, "2", "5")
+    arrowload.run(recipe, full_refresh=True)
+    assert databases.ids() == [6, 7, 8, 9]
+
+    again = arrowload.backfill(recipe, "2", "5")
+    arrowload.run(recipe, full_refresh=True)
+    arrowload.backfill(recipe, "1", "4")
+
+    assert again.rows_written == 3
+    assert databases.ids() == [1, 2, 3, 6, 7, 8, 9]
+
+
+def test_texts_are_compared_as_the_cursor_sorts_them(databases: Databases) -> None:
+    """As numbers they would say that the range ends below where the recipe starts."""
+    databases.folder.joinpath("source.duckdb").unlink()
+    with duckdb.connect(str(databases.folder / "source.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS SELECT n AS id, n::VARCHAR AS c FROM range(5, 20) AS r (n)")
+
+    with pytest.raises(StateError, match=r"loads rows from 10 on by itself.*twice"):
+        arrowload.backfill(databases.recipe(1000, initial_value="10"), "1", "9")
 
 
 def test_the_last_rows_of_a_range_are_not_held_back(databases: Databases) -> None:

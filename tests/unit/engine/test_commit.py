@@ -28,7 +28,6 @@ E = TypeVar("E")
 TERMS = Terms(
     recipe="orders",
     target="sales.orders",
-    owner="host process 1",
     new_pipeline_id="new-id",
     write_mode="append",
     starts_over=False,

@@ -90,6 +90,36 @@ def test_a_longer_lag_is_refused_under_append(tmp_path: Path) -> None:
     assert arrowload.run(recipe(tmp_path, incremental=cursor(lag="1s"))).rows_written == 0
 
 
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_hold_back_does_not_go_on_from_a_closed_boundary(tmp_path: Path, mode: str) -> None:
+    """Rows that tie with the last cursor value were left for a run that reads it again."""
+    put(id=[1, 2], c=[1, 2])
+    arrowload.run(recipe(tmp_path, mode, incremental=cursor()))
+    put(id=[1, 2, 3, 4], c=[1, 2, 2, 3])
+
+    with pytest.raises(StateError, match="the boundary is another since"):
+        arrowload.run(recipe(tmp_path, mode, incremental=cursor(boundary="hold_back")))
+    arrowload.run(recipe(tmp_path, mode, incremental=cursor()))
+    assert ids() == [1, 2, 3, 4]
+
+
+def test_another_folder_is_read_from_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the first were forgotten by their names, and those of the other are as old."""
+    monkeypatch.setattr("arrowload.connectors.files.listing._REMEMBERED", 2)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for n in range(5):
+            file = tmp_path / folder / f"{n}.csv"
+            file.write_text(f"id\n{n + (10 if folder == 'b' else 0)}\n")
+            os.utime(file, (1_700_000_000 + n, 1_700_000_000 + n))
+    files = {"type": "csv", "path": str(tmp_path / "a"), "incremental": {"strategy": "modified"}}
+    arrowload.run(recipe(tmp_path, "merge") | {"source": files})
+
+    arrowload.run(recipe(tmp_path, "merge") | {"source": files | {"path": [str(tmp_path / "a"), str(tmp_path / "b")]}})
+
+    assert ids() == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
+
+
 def test_hashes_that_no_run_left_are_missed(tmp_path: Path) -> None:
     """After a run with `boundary: open` the rows at the bound cannot be told apart."""
     put(id=[1, 2], c=[1, 5])

@@ -188,6 +188,20 @@ def test_a_damaged_state_is_made_anew_from_the_ledger(tmp_path: Path) -> None:
     assert loaded() == [1, 2, 3]
 
 
+def test_rows_at_the_boundary_are_not_doubled_when_the_ledger_is_lost(tmp_path: Path) -> None:
+    """The rows are there and what told them apart is not: the state may be trusted, and the next append is refused."""
+    of = recipe(tmp_path)
+    grow(1, 2)
+    arrowload.run(of)
+    store.pipelines.clear()
+
+    operations(of).trust_state()
+
+    with pytest.raises(StateError, match="cannot tell which rows at the boundary it has loaded"):
+        arrowload.run(of)
+    assert loaded() == [1, 2]
+
+
 def test_a_state_that_is_not_ahead_is_not_trusted(tmp_path: Path) -> None:
     """To enter it as the newest load would have its rows loaded again."""
     of = recipe(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 from collections import Counter
 
 import pyarrow as pa
@@ -12,11 +14,44 @@ from hypothesis import strategies as st
 from arrowload import kernels
 from arrowload.connectors.base import SEEN_SCHEMA, Overlap
 from arrowload.core.exceptions import StateError
-from arrowload.engine.overlap import SeenRows
+from arrowload.engine.overlap import SeenRows, hashed_kind
 
 Pairs = list[tuple[int, int | None]]
 
 SCHEMA = pa.schema([("v", pa.int64()), ("c", pa.int64())])
+
+
+# The same value, or none, in types that the kernel may tell apart.
+MIDNIGHT = dt.datetime(2024, 1, 1)
+VALUES = [
+    pa.array([7], pa.int16()),
+    pa.array([7], pa.uint64()),
+    pa.array([7], pa.decimal128(9, 2)),
+    pa.array([7], pa.decimal256(50, 1)),
+    pa.array([7.0], pa.float32()),
+    pa.array([7.0], pa.float64()),
+    pa.array(["7"], pa.string()),
+    pa.array(["7"], pa.large_string()),
+    pa.array(["7"], pa.string_view()),
+    pa.array(["7"]).dictionary_encode(),
+    pa.array(["7"], pa.json_()),
+    pa.array([b"7"], pa.binary()),
+    pa.array([b"7"], pa.binary(1)),
+    pa.array([True], pa.bool_()),
+    pa.array([MIDNIGHT.date()], pa.date32()),
+    pa.array([MIDNIGHT.date()], pa.date64()),
+    pa.array([MIDNIGHT], pa.timestamp("s")),
+    pa.array([MIDNIGHT], pa.timestamp("ns")),
+    pa.array([MIDNIGHT], pa.timestamp("us", "UTC")),
+    pa.array([MIDNIGHT.time()], pa.time64("us")),
+    pa.array([7], pa.duration("s")),
+    pa.array([[7]], pa.list_(pa.int8())),
+    pa.array([[7]], pa.large_list(pa.int64())),
+    pa.array([["7"]], pa.list_(pa.string())),
+    pa.array([{"a": 7}], pa.struct({"a": pa.int8()})),
+    pa.array([{"b": "7"}], pa.struct({"b": pa.string()})),
+    pa.array([[("k", 7)]], pa.map_(pa.string(), pa.int64())),
+]
 
 
 def batches(rows: Pairs, size: int) -> list[pa.RecordBatch]:
@@ -82,6 +117,38 @@ def test_a_new_column_does_not_make_old_rows_new() -> None:
 
     assert new.to_pylist() == [{"extra": "y", "v": 2, "c": 5}]
     assert seen.left_for_next()["row_hash"].to_pylist() == kernels.row_hash(wider).to_pylist()
+
+
+@pytest.mark.parametrize("absorbed", [False, True])
+def test_a_column_of_another_kind_is_refused(absorbed: bool) -> None:
+    """Its old hashes fit no row: under append all rows of the boundary would come again, and a merge takes them."""
+    _, left = load([(1, 5)], SEEN_SCHEMA.empty_table(), None, 10)
+    kinds = [[field.name, hashed_kind(field.type)] for field in SCHEMA]
+    batch = pa.record_batch({"v": ["1"], "c": [5]})
+    seen = SeenRows(left, kinds, Overlap("c", pa.scalar(5), pa.scalar(5)), absorbed=absorbed)
+
+    if absorbed:
+        assert seen.new_rows(batch) == batch
+    else:
+        with pytest.raises(StateError, match="without column `v` as it was read then: number"):
+            seen.new_rows(batch)
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(VALUES, 2)), ids=str)
+def test_types_of_one_kind_are_those_that_hash_alike(one: pa.Array, other: pa.Array) -> None:
+    """What `hashed_kind` says of types is what the kernel does with their values."""
+    hashes = [kernels.row_hash(pa.record_batch([values], ["v"])) for values in (one, other)]
+
+    assert (hashed_kind(one.type) == hashed_kind(other.type)) == (hashes[0] == hashes[1])
+
+
+def test_a_wider_column_is_as_it_was() -> None:
+    """Integers and decimals of every width are one kind."""
+    _, left = load([(1, 5)], SEEN_SCHEMA.empty_table(), None, 10)
+    kinds = [[field.name, hashed_kind(field.type)] for field in SCHEMA]
+    batch = pa.record_batch({"v": pa.array([1], pa.int64()).cast(pa.decimal128(38, 2)), "c": [5]})
+
+    assert SeenRows(left, kinds, Overlap("c", pa.scalar(5), pa.scalar(5))).new_rows(batch).num_rows == 0
 
 
 def test_a_column_that_is_gone_is_refused() -> None:

@@ -42,6 +42,7 @@ class Names:
         ("{{ var.n | string }}", "7"),
         ("{{ var.x | default('d') }}", "d"),
         ("{{ var.x | default(var.n) }}", 7),
+        ("{{ var.n | default(var.x) }}", 7),
         ("{{ var.x | default(5) | int }}", 5),
         ("{{ var.x | upper | default('d') }}", "d"),
         ("{{ var.s | replace('t', 'T') | trim | lower }}", "text"),

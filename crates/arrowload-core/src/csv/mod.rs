@@ -11,5 +11,5 @@ mod parser;
 mod ranges;
 mod records;
 
-pub use parser::{CsvFormat, CsvParser};
+pub use parser::{CsvFormat, CsvParser, RaggedRecord};
 pub use ranges::CsvRanges;

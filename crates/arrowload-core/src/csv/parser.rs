@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 
 use super::columns::{Column, Strip};
-use super::records::{Cell, Syntax, walk};
+use super::records::{Cell, Ragged, Syntax, walk};
 use crate::error::{KernelError, KernelResult};
 
 /// Cells that are cut and converted at a time, so that they and their text stay near the processor.
@@ -34,6 +34,19 @@ pub struct CsvFormat {
     pub max_record: usize,
     /// The text starts where the file does: a byte order mark there is not read.
     pub from_start: bool,
+    /// Records that are too wide or too narrow are taken, cut off or filled up with empty cells, and told of.
+    pub takes_ragged: bool,
+}
+
+/// A record that is too wide or too narrow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaggedRecord {
+    /// Its row in the batch.
+    pub row: usize,
+    /// How many fields it has.
+    pub fields: usize,
+    /// As it was written, without what ends it.
+    pub text: Vec<u8>,
 }
 
 /// Turns the text of one file, fed piece by piece, into record batches.
@@ -45,6 +58,9 @@ pub struct CsvParser {
     schema: Arc<Schema>,
     columns: Vec<Column>,
     cells: Vec<Cell>,
+    /// Of the batch that is being made, and of the one that was given last.
+    ragged_so_far: Vec<RaggedRecord>,
+    ragged: Vec<RaggedRecord>,
     /// The text of the batch that is being made, and what was fed after it.
     text: Vec<u8>,
     batch_start: usize,
@@ -70,6 +86,8 @@ impl CsvParser {
             schema,
             columns,
             cells: Vec::new(),
+            ragged_so_far: Vec::new(),
+            ragged: Vec::new(),
             text: Vec::new(),
             batch_start: 0,
             parsed: 0,
@@ -111,8 +129,8 @@ impl CsvParser {
     ///
     /// # Errors
     ///
-    /// A record is too wide, too narrow or too long, or the text ends inside quotes. Rows count from 0 after the
-    /// records that are skipped.
+    /// A record is too long, or too wide or too narrow where the format does not take such, or the text ends inside
+    /// quotes. Rows count from 0 after the records that are skipped.
     pub fn next_batch(&mut self, max_rows: usize) -> KernelResult<Option<RecordBatch>> {
         if !self.skip()? {
             return Ok(None);
@@ -129,11 +147,20 @@ impl CsvParser {
         self.batch().map(Some)
     }
 
+    /// The records of the batch that was given last which are too wide or too narrow.
+    #[must_use]
+    pub fn ragged(&self) -> &[RaggedRecord] {
+        &self.ragged
+    }
+
     /// Cuts and converts at most `rows` records; whether there were any.
     fn strip(&mut self, rows: usize) -> KernelResult<bool> {
         let data = &self.text[self.parsed..];
         self.cells.clear();
-        let walked = walk(data, self.syntax(), rows, self.at_end, self.rows, &mut self.cells)?;
+        let mut ragged = self.format.takes_ragged.then(Vec::new);
+        let walked = walk(data, self.syntax(), rows, self.at_end, self.rows, &mut self.cells, ragged.as_mut())?;
+        let found = ragged.into_iter().flatten().map(|ragged| record_of(&ragged, data, self.batch_rows));
+        self.ragged_so_far.extend(found);
         let width = self.columns.len();
         for (index, column) in self.columns.iter_mut().enumerate() {
             column.append(&Strip::new(data, &self.cells, index, width, &self.format));
@@ -155,6 +182,7 @@ impl CsvParser {
         let options = RecordBatchOptions::new().with_row_count(Some(self.batch_rows));
         self.batch_start = self.parsed;
         self.batch_rows = 0;
+        self.ragged = std::mem::take(&mut self.ragged_so_far);
         RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(KernelError::Arrow)
     }
 
@@ -166,7 +194,8 @@ impl CsvParser {
         while rows < self.batch_rows {
             self.cells.clear();
             let wanted = (STRIP_CELLS / self.columns.len()).clamp(1, self.batch_rows - rows);
-            let walked = walk(&data[at..], self.syntax(), wanted, true, self.rows, &mut self.cells)?;
+            let mut ragged = self.format.takes_ragged.then(Vec::new);
+            let walked = walk(&data[at..], self.syntax(), wanted, true, self.rows, &mut self.cells, ragged.as_mut())?;
             for (column, index) in columns.iter_mut().zip(indices) {
                 column.append(&Strip::new(&data[at..], &self.cells, *index, self.columns.len(), &self.format));
             }
@@ -195,7 +224,7 @@ impl CsvParser {
         if self.records_to_skip > 0 {
             let syntax = Syntax { width: None, ..self.syntax() };
             let data = &self.text[self.parsed..];
-            let walked = walk(data, syntax, self.records_to_skip, self.at_end, 0, &mut Vec::new())?;
+            let walked = walk(data, syntax, self.records_to_skip, self.at_end, 0, &mut Vec::new(), None)?;
             self.parsed += walked.bytes;
             self.records_to_skip -= walked.records;
         }
@@ -211,6 +240,12 @@ impl CsvParser {
             max_record: self.format.max_record,
         }
     }
+}
+
+fn record_of(ragged: &Ragged, data: &[u8], first_row: usize) -> RaggedRecord {
+    let text = &data[ragged.bytes.clone()];
+    let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    RaggedRecord { row: first_row + ragged.record, fields: ragged.fields, text: text[..end].to_vec() }
 }
 
 fn columns(schema: &Schema, exact_form: Vec<bool>) -> Vec<Column> {

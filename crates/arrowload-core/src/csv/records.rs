@@ -5,6 +5,7 @@
 //! CR, LF or both end a record; empty lines count only where there is a single column.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::marks::{Marks, Needles};
 use crate::error::{KernelError, KernelResult};
@@ -77,6 +78,16 @@ pub(super) struct Walked {
     pub(super) bytes: usize,
 }
 
+/// A record of another width than was asked for.
+pub(super) struct Ragged {
+    /// Which of the records of the walk it is.
+    pub(super) record: usize,
+    /// How many cells it has.
+    pub(super) fields: usize,
+    /// Where its text is, with what ends it.
+    pub(super) bytes: Range<usize>,
+}
+
 enum End {
     Cell,
     Record,
@@ -97,11 +108,12 @@ struct Walk<'a> {
 /// Appends the cells of at most `max_records` whole records at the start of `data`, row by row.
 ///
 /// `at_end` says that nothing follows `data`, so that the last record needs no line end. `first_row` is what the first
-/// record is called in errors.
+/// record is called in errors. Records of another width go to `ragged`, when there is one: their cells are as many as those
+/// of the others all the same, cut off or filled up with empty ones.
 ///
 /// # Errors
 ///
-/// A record is too wide, too narrow or too long; or the text ends inside quotes.
+/// A record is too long, or of another width and there is no `ragged`; or the text ends inside quotes.
 pub(super) fn walk(
     data: &[u8],
     syntax: Syntax,
@@ -109,6 +121,7 @@ pub(super) fn walk(
     at_end: bool,
     first_row: usize,
     cells: &mut Vec<Cell>,
+    mut ragged: Option<&mut Vec<Ragged>>,
 ) -> KernelResult<Walked> {
     // Without a quote LF stands in for it.
     let needles = Needles([syntax.delimiter, b'\r', b'\n', syntax.quote.unwrap_or(b'\n')]);
@@ -132,7 +145,11 @@ pub(super) fn walk(
         }
         let fields = cells.len() - first_cell;
         if let Some(expected) = syntax.width.filter(|width| *width != fields) {
-            return Err(KernelError::CsvRagged { row, fields, expected });
+            let Some(ragged) = ragged.as_deref_mut() else {
+                return Err(KernelError::CsvRagged { row, fields, expected });
+            };
+            ragged.push(Ragged { record: walked.records, fields, bytes: start..walk.at.min(data.len()) });
+            cells.resize(first_cell + expected, Cell::new(start, start, false, false));
         }
         if walk.at - start > syntax.max_record {
             return Err(too_long(row, syntax));

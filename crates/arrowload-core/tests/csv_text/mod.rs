@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use arrowload_core::KernelResult;
-use arrowload_core::csv::{CsvFormat, CsvParser};
+use arrowload_core::csv::{CsvFormat, CsvParser, RaggedRecord};
 
 /// Commas and double quotes; nothing skipped.
 pub fn format() -> CsvFormat {
@@ -19,6 +19,7 @@ pub fn format() -> CsvFormat {
         skip_records: 0,
         max_record: 1 << 20,
         from_start: true,
+        takes_ragged: false,
     }
 }
 
@@ -29,19 +30,32 @@ pub fn parser(types: &[DataType], format: CsvFormat) -> CsvParser {
 }
 
 /// The batches of text that comes in pieces of `piece` bytes.
-pub fn read(mut parser: CsvParser, text: &[u8], piece: usize, max_rows: usize) -> KernelResult<Vec<RecordBatch>> {
-    let mut batches = Vec::new();
-    for piece in text.chunks(piece) {
+pub fn read(parser: CsvParser, text: &[u8], piece: usize, max_rows: usize) -> KernelResult<Vec<RecordBatch>> {
+    read_ragged(parser, text, piece, max_rows).map(|(batches, _)| batches)
+}
+
+/// As `read`, with the ragged records, whose rows are counted from the start of the text.
+pub fn read_ragged(
+    mut parser: CsvParser,
+    text: &[u8],
+    piece: usize,
+    max_rows: usize,
+) -> KernelResult<(Vec<RecordBatch>, Vec<RaggedRecord>)> {
+    let (mut batches, mut ragged, mut first) = (Vec::new(), Vec::new(), 0);
+    for (piece, end) in text.chunks(piece).map(|piece| (piece, false)).chain([(&[][..], true)]) {
         parser.feed(piece)?;
+        if end {
+            parser.finish();
+        }
         while let Some(batch) = parser.next_batch(max_rows)? {
+            ragged.extend(
+                parser.ragged().iter().map(|record| RaggedRecord { row: first + record.row, ..record.clone() }),
+            );
+            first += batch.num_rows();
             batches.push(batch);
         }
     }
-    parser.finish();
-    while let Some(batch) = parser.next_batch(max_rows)? {
-        batches.push(batch);
-    }
-    Ok(batches)
+    Ok((batches, ragged))
 }
 
 /// None is NULL.
@@ -58,6 +72,11 @@ pub fn cells(batches: &[RecordBatch]) -> Vec<Vec<Cell>> {
 
 /// The same by the plainest means: one byte after the other. `None` when the text breaks the rules.
 pub fn plainly(text: &[u8], width: usize) -> Option<Vec<Vec<Cell>>> {
+    plain_records(text, width).filter(|records| records.iter().all(|record| record.len() == width))
+}
+
+/// The records of a text of `width` columns, of whatever width each is; `None` when the text ends inside quotes.
+pub fn plain_records(text: &[u8], width: usize) -> Option<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -98,9 +117,6 @@ pub fn plainly(text: &[u8], width: usize) -> Option<Vec<Vec<Cell>>> {
             if end != Some(b',') {
                 break;
             }
-        }
-        if row.len() != width {
-            return None;
         }
         rows.push(row);
     }

@@ -55,6 +55,18 @@ def test_rows_come_back_whole_and_in_order(tmp_path, splits):
     assert read(tmp_path, splits=splits, batch_size=77).equals(TABLE)
 
 
+def test_the_schema_is_that_of_the_files_that_are_read(tmp_path):
+    """One that came since the source was first asked is looked at, or its rows would be loaded without a column."""
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "0.parquet")
+    late = source(tmp_path)
+    assert late.schema().names == ["a"]
+
+    pq.write_table(pa.table({"a": [2], "b": ["x"]}), tmp_path / "1.parquet")
+
+    with pytest.raises(DataError, match="do not have the same columns"), late.snapshot(State()):
+        pass
+
+
 def test_splits_are_plain_data(tmp_path):
     """Runs of row groups survive a journey as msgpack, and what arrives reads the same rows."""
     pq.write_table(TABLE.slice(0, 600), tmp_path / "0.parquet", row_group_size=100)
