@@ -41,10 +41,10 @@ TARGETS = list(MODES_OF)
 CASES = [(target, mode) for target in TARGETS for mode in MODES_OF[target]]
 CASES_BY_SITE = [(target, mode, site) for target, mode in CASES for site in SITES_OF[target]]
 # Of all kills, so many are tried by `make test`: every site, and every destination in every mode, several times.
-SAMPLED_OF = 5
+SAMPLED_OF = 7
 # A load into S3 takes some forty requests, and its kills three times as long as the others.
 BUCKET = "parquet in S3"
-SAMPLED_IN_S3_OF = 15
+SAMPLED_IN_S3_OF = 21
 FIRST_ROWS, MORE_ROWS = range(200), range(200, 350)
 
 Rows = list[tuple[int, int, "dt.datetime", int]]
