@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-from msgspec.structs import replace
 
 from arrowload.connectors.base import QuarantineDestination, RereadingSource
 from arrowload.connectors.live_loads import live_loads
@@ -14,7 +13,7 @@ from arrowload.core.casting import CastFailure, cast_exact, shown
 from arrowload.core.exceptions import RecipeError, StateError
 from arrowload.core.lazy import compute as pc
 from arrowload.core.rejection import REJECTED_SCHEMA, Rejection, replayable, source_row, with_load_id
-from arrowload.engine.backfill import is_load_of
+from arrowload.engine.backfill import is_load_of, without_row_counts
 from arrowload.planning.capabilities import Split, Window
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def replay(job: Job, *, force: bool) -> None:
             context={"recipe": name},
             hint="load its range from the source again with `arrowload backfill`, or say --force when you know better",
         )
-    # How many rows a load has says nothing of a replay.
-    job.recipe = replace(job.recipe, checks=tuple(c for c in job.recipe.checks if c.type != "row_count"))
+    job.recipe = without_row_counts(job.recipe)
     job.source = _QuarantineSource(job, job.source)
 
 

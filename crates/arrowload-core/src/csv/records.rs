@@ -108,8 +108,8 @@ struct Walk<'a> {
 /// Appends the cells of at most `max_records` whole records at the start of `data`, row by row.
 ///
 /// `at_end` says that nothing follows `data`, so that the last record needs no line end. `first_row` is what the first
-/// record is called in errors. Records of another width go to `ragged`, when there is one: their cells are as many as those
-/// of the others all the same, cut off or filled up with empty ones.
+/// record is called in errors. Records of another width go to `ragged`, when there is one: their cells are as many as
+/// those of the others all the same, cut off or filled up with empty ones.
 ///
 /// # Errors
 ///
