@@ -72,7 +72,13 @@ def _finalize(value: Any) -> Any:
     return ("true" if value else "false") if isinstance(value, bool) else value
 
 
-_jinja = ImmutableSandboxedEnvironment(
+class _ItemsFirst(ImmutableSandboxedEnvironment):
+    """`m.items` is what the mapping has under that name, if anything, and not its method."""
+
+    getattr = ImmutableSandboxedEnvironment.getitem
+
+
+_jinja = _ItemsFirst(
     undefined=StrictUndefined, keep_trailing_newline=True, finalize=_finalize, autoescape=False
 )
 _jinja.filters = {"default": _jinja.filters["default"], **FILTERS}

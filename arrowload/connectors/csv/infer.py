@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import pyarrow as pa
@@ -151,7 +151,11 @@ def is_damaged_by_double(text: str) -> bool:
     value = float(text)
     if text.lower().lstrip("-") in ("nan", "inf"):
         return False
-    return math.isinf(value) or Decimal(repr(value)) != Decimal(text)
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        return True  # an exponent that no decimal has
+    return math.isinf(value) or Decimal(repr(value)) != exact
 
 
 def _casts(texts: pa.Array, data_type: pa.DataType) -> bool:
