@@ -12,6 +12,7 @@ __all__ = [
     "CopyRows",
     "CsvParser",
     "CsvRanges",
+    "ParquetEncoder",
     "PostgresConnection",
     "content_hash",
     "copy_in",
@@ -19,6 +20,7 @@ __all__ = [
     "copy_out",
     "copy_out_relay",
     "numeric_to_decimal",
+    "parquet_encoder",
     "parse_texts",
     "pg_copy_decode",
     "pg_copy_encode",
@@ -109,6 +111,21 @@ class CsvRanges:
 
     def cuts(self) -> list[int]:
         """Where records start."""
+
+@final
+class ParquetEncoder:
+    """Encodes a Parquet file, as `arrowload.kernels.parquet.parquet_encoder` says."""
+
+    def write_group(self, rows: SupportsArrowStream) -> bytes:
+        """Encode a row group; the bytes that follow."""
+
+    def finish(self) -> bytes:
+        """End the file; its last bytes."""
+
+def parquet_encoder(
+    schema: SupportsArrowSchema, empty: bytes, *, dictionaries: Sequence[bool], compression: str
+) -> ParquetEncoder | None:
+    """Begin a Parquet file, as `arrowload.kernels.parquet.parquet_encoder`."""
 
 def row_hash(batch: SupportsArrowArray) -> ArrowArray:
     """Hash each row: fixed_size_binary[16], as `arrowload.kernels.row_hash`."""

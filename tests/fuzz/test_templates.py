@@ -78,9 +78,7 @@ class _ItemsFirst(ImmutableSandboxedEnvironment):
     getattr = ImmutableSandboxedEnvironment.getitem
 
 
-_jinja = _ItemsFirst(
-    undefined=StrictUndefined, keep_trailing_newline=True, finalize=_finalize, autoescape=False
-)
+_jinja = _ItemsFirst(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_finalize, autoescape=False)
 _jinja.filters = {"default": _jinja.filters["default"], **FILTERS}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowload.connectors.parquet.encodings import dictionary_columns, statistics_columns
+from arrowload.connectors.parquet.encoders import file_encoder
 from arrowload.core.exceptions import RecipeError
 from arrowload.models.units import ResourcePath, ResourcePaths
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arrowload.connectors.files.part import PartFile
+    from arrowload.connectors.parquet.encoders import FileEncoder
     from arrowload.connectors.parquet.source import ParquetSource
     from arrowload.io.aws import AwsAccess
 
@@ -31,7 +32,7 @@ _NO_FORM: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeErr
 class ParquetFormat:
     """Parquet, as the dataset destination knows it.
 
-    pyarrow encodes a file on one core, so as many files are written side by side as there are cores. Row groups are
+    A file is encoded on one core, so as many files are written side by side as there are cores. Row groups are
     dealt out to them as they come.
 
     Args:
@@ -106,7 +107,7 @@ class _ParquetPart:
         self._schema = schema
         self._compression = compression
         self._group_bytes = group_bytes
-        self._writer: pq.ParquetWriter | None = None
+        self._encoder: FileEncoder | None = None
         self._held: list[pa.RecordBatch] = []
         self._bytes = 0
         self._rows = 0
@@ -124,23 +125,14 @@ class _ParquetPart:
     def _flush(self) -> None:
         if self._rows:
             table = pa.Table.from_batches(self._held)
-            self._opened(table).write_table(table, row_group_size=table.num_rows)
+            self._opened(table).write(table)
         self._held, self._bytes, self._rows = [], 0, 0
 
     def close(self) -> None:
         self._flush()
         self._opened(self._schema.empty_table()).close()
 
-    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._file,
-                self._schema,
-                compression=self._compression,
-                use_dictionary=dictionary_columns(first, compressed=self._compression != "none"),
-                write_statistics=statistics_columns(first),
-                write_page_checksum=True,
-                write_page_index=True,
-                store_decimal_as_integer=True,
-            )
-        return self._writer
+    def _opened(self, first: pa.Table) -> FileEncoder:
+        if self._encoder is None:
+            self._encoder = file_encoder(self._file, first, self._compression)
+        return self._encoder

@@ -128,6 +128,14 @@ pub enum KernelError {
         /// The limit.
         max_bytes: usize,
     },
+    /// A page of Parquet has a length of 31 bits.
+    #[error("a page of column `{column}` would have {bytes} bytes, and Parquet has room for 2 GiB")]
+    PageTooLarge {
+        /// The column.
+        column: String,
+        /// How many.
+        bytes: usize,
+    },
     /// A batch could not be put together.
     #[error("{0}")]
     Arrow(#[source] ArrowError),

@@ -11,6 +11,7 @@ mod decimal_text;
 mod error;
 mod nested;
 mod numeric;
+pub mod parquet;
 pub mod pg_copy;
 mod row_bytes;
 mod row_hash;

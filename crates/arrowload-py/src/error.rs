@@ -63,6 +63,10 @@ fn context<'py>(py: Python<'py>, error: &KernelError) -> PyResult<Bound<'py, PyD
             context.set_item("fields", fields)?;
             context.set_item("expected", expected)?;
         }
+        KernelError::PageTooLarge { column, bytes } => {
+            context.set_item("column", column)?;
+            context.set_item("bytes", bytes)?;
+        }
         KernelError::CopyStream { row, .. }
         | KernelError::CsvUnclosed { row }
         | KernelError::CsvTooLong { row, .. } => {

@@ -6,6 +6,7 @@ mod copy_streams;
 mod csv;
 mod error;
 mod kernels;
+mod parquet;
 mod pg_copy;
 mod postgres;
 
@@ -24,6 +25,8 @@ mod _rust {
     use crate::csv::{CsvParser, CsvRanges};
     #[pymodule_export]
     use crate::kernels::{content_hash, numeric_to_decimal, parse_texts, row_hash};
+    #[pymodule_export]
+    use crate::parquet::{ParquetEncoder, parquet_encoder};
     #[pymodule_export]
     use crate::pg_copy::{pg_copy_decode, pg_copy_encode};
     #[pymodule_export]
