@@ -64,7 +64,7 @@ test-python: setup data
 test: lint types test-rust test-python  ## Lints, types and all tests but the slow ones.
 
 test-all: lint types test-rust data  ## Every test, the slow ones too.
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --hypothesis-profile thorough
 
 fuzz: setup  ## Each fuzzer for MINUTES=30, one after the other; or only TARGETS="templates csv_fuzz".
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.faults.catalogue import SUITE_TESTS
 from tests.moto_server import running_moto
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
     from tests.moto_server import MotoServer
     from tests.postgres_server import PostgresDatabase, PostgresServer
+
+
+# `make test` tries fewer examples than `make test-all`, which names the other profile. Slow is not wrong: tests share
+# the machine, so none has a deadline.
+settings.register_profile("quick", max_examples=50, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

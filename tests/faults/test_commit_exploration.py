@@ -57,12 +57,13 @@ QUICK: dict[str, tuple[Sharing, Bounds]] = {
     "shared": ("shared", Bounds(runs=3, faults=1)),
     "shared-two-faults": ("shared", Bounds(runs=2, faults=2)),
     "shared-full-refresh": ("shared", Bounds(runs=2, faults=1, full_refreshes=1)),
-    "separate-full-refresh": ("separate", Bounds(runs=2, faults=1, full_refreshes=1)),
+    "separate": ("separate", Bounds(runs=2, faults=1)),
 }
 DEEP: dict[str, tuple[Sharing, Bounds]] = {
     "shared-deep": ("shared", Bounds(runs=4, faults=2)),
     "shared-full-refresh-deep": ("shared", Bounds(runs=3, faults=2, full_refreshes=1)),
     "shared-three-attempts": ("shared", Bounds(runs=3, faults=2, attempts=3)),
+    "separate-full-refresh": ("separate", Bounds(runs=2, faults=1, full_refreshes=1)),
     "separate-deep": ("separate", Bounds(runs=3, faults=1)),
     "separate-two-faults-deep": ("separate", Bounds(runs=2, faults=2)),
 }

@@ -68,10 +68,10 @@ def chaos(folder: Path, of: dict[str, Any], *options: str, defect: str = "") -> 
     ("kind", "mode"),
     [
         ("duckdb", "append"),
-        ("postgres", "append"),
+        pytest.param("postgres", "append", marks=pytest.mark.slow),
         ("postgres", "merge"),
         ("parquet", "append"),
-        ("parquet in S3", "append"),
+        pytest.param("parquet in S3", "append", marks=pytest.mark.slow),
     ],
 )
 def test_killed_runs_leave_every_row_once(

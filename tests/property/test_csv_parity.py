@@ -80,7 +80,7 @@ def parsed(cells: list[str], kind: pa.DataType, *, exact: bool) -> pa.Array:
     return batch.column(0)
 
 
-@settings(patient, max_examples=1500)
+@patient
 @given(texts, st.sampled_from(TYPES), st.booleans())
 @example("1e-400", pa.float64(), True)
 @example("9999-12-31 23:59:59-23:59", pa.timestamp("us", "UTC"), False)
@@ -160,7 +160,7 @@ def outcome(folder: Path, *, slow: bool, n: int, batch_size: int, **options: Any
 
 
 @pytest.mark.fault(58)
-@settings(patient, max_examples=400)
+@patient
 @given(
     st.one_of(hostile, st.builds(written, regular, st.sampled_from(["\n", "\r\n", "\r"]))),
     st.sampled_from([b"x,y\n", b"x\n", b"\xef\xbb\xbfx,y\r\n", b'\n"x\n",y\n', b'\xef\xbb\xbf"x,\n","y"\n']),

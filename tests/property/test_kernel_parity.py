@@ -158,14 +158,14 @@ def long_batches(draw: st.DrawFn) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, [f"c{i}" for i in range(len(columns))])
 
 
-@settings(patient, max_examples=60)
+@settings(patient, max_examples=25)
 @given(long_batches())
 def test_row_hash_across_blocks(batch: pa.RecordBatch) -> None:
     """Rows hash alike wherever they stand in a block, with nulls or without."""
     assert kernels.row_hash(batch).equals(reference.row_hash(batch))
 
 
-@settings(patient, max_examples=25)
+@settings(patient, max_examples=12)
 @given(st.lists(st.sampled_from([0, 1, 15, 16, 17, 31, 32, 33, 127, 128, 3_000, 100_000, 300_000]), max_size=400))
 def test_row_hash_of_rows_of_any_size(lengths: list[int]) -> None:
     """Rows larger than a block, among small ones, in every layout of text."""

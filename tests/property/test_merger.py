@@ -258,7 +258,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("recipes")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80) | (fragments | st.text(max_size=60)).map(str.encode), st.sampled_from([".yaml", ".json"]))
 @example(b"\xff\xfe", ".yaml")
 @example(b"extends: r.yaml", ".yaml")
@@ -274,7 +274,6 @@ def test_the_loader_complains_in_one_way_only(folder, content, suffix):
         assert complaint.startswith(str(path))
 
 
-@settings(max_examples=500)
 @given(
     st.dictionaries(
         st.sampled_from(
@@ -319,7 +318,6 @@ class _NoNames:
         raise UndefinedError("undefined")
 
 
-@settings(max_examples=500)
 @given(
     st.lists(
         st.sampled_from(

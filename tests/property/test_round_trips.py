@@ -28,7 +28,7 @@ def load(make, loads):
         assert sealed.rows_staged == rows.num_rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20)
 @given(tables(), st.integers(0, 2))
 def test_duckdb_holds_what_was_loaded(rows, cuts):
     """Each row once, in the types that it came in, over several loads into one table."""
@@ -44,7 +44,7 @@ def test_duckdb_holds_what_was_loaded(rows, cuts):
     assert sorted_rows(found.to_pylist()) == sorted_rows(rows.to_pylist())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20)
 @given(tables(), st.integers(0, 2))
 def test_parquet_holds_what_was_loaded(rows, cuts):
     """Each row once, over several loads into one folder, whose parts any reader can read."""

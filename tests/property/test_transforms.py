@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import msgspec
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arrowload.core.casting import CastFailure, cast_exact
@@ -208,7 +208,6 @@ BOUND = {
 }
 
 
-@settings(max_examples=300)
 @given(st.sampled_from(sorted(OPERATIONS)), st.lists(st.tuples(st.none() | INT64, st.none() | INT64), max_size=8))
 def test_integer_arithmetic_is_exact_or_an_error(text, rows):
     """Python's integers are the oracle: what int64 cannot hold, and a division by zero, names its row."""
@@ -253,7 +252,6 @@ def batches(draw):
     return pa.record_batch({**columns, "wide": pa.array(range(len(rows)), pa.int64()).cast(pa.decimal256(60, 0))})
 
 
-@settings(max_examples=150)
 @given(batches(), st.lists(st.sampled_from(STEPS), max_size=6, unique_by=str), st.integers(1, 9))
 def test_cutting_and_fusing_change_nothing(batch, steps, size):
     """A pipeline gives the same rows whole, cut into batches, and with each step run by itself."""

@@ -30,7 +30,7 @@ def decimals(draw: st.DrawFn) -> pa.Array:
 
 
 @pytest.mark.fault(53)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(column=decimals())
 def test_no_digit_is_lost(
     postgres: PostgresDatabase, loading: Callable[..., Any], read: Callable[..., pa.Table], column: pa.Array
