@@ -45,6 +45,11 @@ _PATTERNS: Final = {
     "timestamp": _TIMESTAMP,
     "timestamptz": _TIMESTAMPTZ,
 }
+# From the first of these to before the second, text by text: what dates and timestamps can be. A text with a zone may be
+# a day earlier or later in UTC.
+_YEARS: Final = ("0001", ":")
+_YEARS_UTC: Final = ("0001-01-02", "9999-12-31")
+_NANOSECONDS: Final = ("1677-09-22", "2262-04-11")
 _MAX_DIGITS: Final = 38
 # Scalars are made once: pyarrow looks for pandas at each one that it makes, which costs more than the kernel.
 # A decimal number of up to 15 significant digits comes back from a double as it was (IEEE 754).
@@ -69,6 +74,7 @@ class ColumnProfile:
         self._in_double = True
         self._in_decimal = True
         self._in_us = True
+        self._in_ns = True
         self._digits = 0
         self._scale = 0
 
@@ -85,6 +91,7 @@ class ColumnProfile:
             self._measure_numbers(texts)
         elif "timestamp" in self._kinds or "timestamptz" in self._kinds:
             self._in_us &= not pc.any(pc.match_substring_regex(texts, r"\.[0-9]{7,}")).as_py()
+            self._in_ns &= _all_within(texts, _NANOSECONDS)
 
     def _is_kind(self, kind: str, texts: pa.Array) -> bool:
         if not len(texts):
@@ -96,11 +103,8 @@ class ColumnProfile:
         if kind not in checked:
             return True
         whole = pc.replace_substring_regex(texts, r"\.[0-9]+", "")
-        try:
-            pc.cast(whole, checked[kind])
-        except pa.ArrowInvalid:
-            return False
-        return True
+        years = _YEARS_UTC if kind == "timestamptz" else _YEARS
+        return _casts(whole, checked[kind]) and _all_within(texts, years)
 
     def _measure_numbers(self, texts: pa.Array) -> None:
         lengths = pc.binary_length(texts)
@@ -140,7 +144,7 @@ class ColumnProfile:
                 return pa.decimal128(_MAX_DIGITS, self._scale)
             case "date":
                 return pa.date32()
-            case "timestamp" | "timestamptz":
+            case "timestamp" | "timestamptz" if self._in_us or self._in_ns:
                 return pa.timestamp("us" if self._in_us else "ns", "UTC" if kind == "timestamptz" else None)
             case _:
                 return pa.string()
@@ -156,6 +160,12 @@ def is_damaged_by_double(text: str) -> bool:
     except InvalidOperation:
         return True  # an exponent that no decimal has
     return math.isinf(value) or Decimal(repr(value)) != exact
+
+
+def _all_within(texts: pa.Array, bounds: tuple[str, str]) -> bool:
+    """Whether all texts, at least one, are in order between two; dates written largest unit first are."""
+    found = pc.min_max(texts)
+    return bool(bounds[0] <= found["min"].as_py() and found["max"].as_py() < bounds[1])
 
 
 def _casts(texts: pa.Array, data_type: pa.DataType) -> bool:

@@ -45,6 +45,14 @@ def infer(*texts, pieces=1):
         (["yes", "no"], "string"),
         (["2024-02-29", "0001-01-01", "9999-12-31"], "date32[day]"),
         (["2023-02-29"], "string"),
+        (["0000-01-01", "2024-01-01"], "string"),
+        (["0000-12-31 10:00:00"], "string"),
+        (["0001-01-01 00:00:00+05"], "string"),
+        (["9999-12-31 23:00:00-05"], "string"),
+        (["1677-09-22 00:00:00.123456789", "2024-01-01 10:00"], "timestamp[ns]"),
+        (["2300-01-01 00:00:00.123456789", "2024-01-01 10:00"], "string"),
+        (["2300-01-01 00:00:00", "2024-01-01 10:00:00.1234567"], "string"),
+        (["1e-4092233720368547758080", "0.5"], "string"),
         (["2024-1-5"], "string"),
         (["31/12/2024"], "string"),
         (["20240101"], "int64"),
@@ -71,7 +79,17 @@ def test_one_text_late_in_the_sample_counts():
     assert infer(*["1"] * 5_000, "2.5") == pa.float64()
 
 
+days = st.builds("{:04}-{:02}-{:02}".format, st.integers(0, 9999), st.integers(1, 12), st.integers(1, 28))
+hours = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(" T"),
+    st.times().map(lambda time: f"{time:%H:%M:%S}"),
+    st.sampled_from(["", ".5", ".123456", ".1234567"]),
+    st.sampled_from(["", "Z", "+05", "-1130"]),
+)
 cells = st.one_of(
+    days,
+    st.builds("{}{}".format, days, hours),
     st.integers().map(str),
     st.floats().map(repr),
     st.decimals(allow_nan=False, allow_infinity=False).map(str),
