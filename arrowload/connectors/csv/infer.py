@@ -45,7 +45,7 @@ _PATTERNS: Final = {
     "timestamp": _TIMESTAMP,
     "timestamptz": _TIMESTAMPTZ,
 }
-# From the first of these to before the second, text by text: what dates and timestamps can be. A text with a zone may be
+# From the first of these to before the second, text by text: what dates and timestamps can be. One with a zone may be
 # a day earlier or later in UTC.
 _YEARS: Final = ("0001", ":")
 _YEARS_UTC: Final = ("0001-01-02", "9999-12-31")
