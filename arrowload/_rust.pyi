@@ -1,6 +1,6 @@
 """The compiled kernels; `arrowload.kernels` is the door to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, final
 
 from arrowload.core.typing import SupportsArrowArray, SupportsArrowSchema, SupportsArrowStream
@@ -116,8 +116,8 @@ class CsvRanges:
 class ParquetEncoder:
     """Encodes a Parquet file, as `arrowload.kernels.parquet.parquet_encoder` says."""
 
-    def write_group(self, rows: SupportsArrowStream) -> bytes:
-        """Encode a row group; the bytes that follow."""
+    def write_group(self, rows: SupportsArrowStream, write: Callable[[bytes], object]) -> None:
+        """Encode a row group; `write` gets the bytes that follow, column by column."""
 
     def finish(self) -> bytes:
         """End the file; its last bytes."""

@@ -30,8 +30,8 @@ def parquet_encoder(
 
     Returns:
         None when a column is nested or of a type that is unknown here, or is kept otherwise than is known here. The
-        encoder's `write_group` takes record batches as a stream and returns the bytes that follow, `finish` the last.
-        `write_group` raises `DataError` for a decimal with more digits than its type, for a value of 2 GiB, and for
-        NULLs in a column that has none.
+        encoder's `write_group` takes record batches as a stream and hands on the bytes that follow, `finish` returns
+        the last. `write_group` raises `DataError` for columns of other types, for a decimal that what its type is kept
+        in has no room for, for a value of about 2 GiB, and for NULLs in a column that has none; the file is then lost.
     """
     return _rust.parquet_encoder(schema, empty, dictionaries=dictionaries, compression=compression)

@@ -102,7 +102,10 @@ def encode(found: list[pa.Table], schema: pa.Schema, *, dictionary: bool, compre
         schema, empty_file(schema), dictionaries=[dictionary] * len(schema), compression=compression
     )
     assert encoder is not None, f"{schema} is left to pyarrow"
-    return b"".join([*map(encoder.write_group, found), encoder.finish()])
+    file = io.BytesIO()
+    for group in found:
+        encoder.write_group(group, file.write)
+    return file.getvalue() + encoder.finish()
 
 
 def bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -224,11 +227,13 @@ def bound(kind: pa.DataType, data: bytes) -> Any:
 @settings(patient, max_examples=25)
 def test_others_read_the_same(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """DuckDB and Polars, which have decoders of their own, read what pyarrow's own file of the same rows gives them."""
-    kinds = data.draw(st.lists(st.sampled_from(COMMON_TYPES), min_size=1, max_size=4))
+    others = [pa.string_view(), pa.large_binary(), pa.decimal128(27, 2), pa.time32("ms"), pa.timestamp("ms")]
+    kinds = data.draw(st.lists(st.sampled_from([*COMMON_TYPES, *others]), min_size=1, max_size=4))
     rows = data.draw(st.sampled_from([0, 1, 9, 20_001]))
     table = pa.table({f"c{number}": data.draw(columns(kind, rows)) for number, kind in enumerate(kinds)})
     ours, theirs = (tmp_path_factory.mktemp("files") / name for name in ("ours.parquet", "theirs.parquet"))
-    ours.write_bytes(encode([table], table.schema, dictionary=data.draw(st.booleans()), compression="zstd"))
+    compression = data.draw(st.sampled_from(["zstd", "none"]))
+    ours.write_bytes(encode([table], table.schema, dictionary=data.draw(st.booleans()), compression=compression))
     pq.write_table(table, theirs)
     same = "select count(*) from (from '{}' except all from '{}')"
     assert duckdb.sql(same.format(ours, theirs)).fetchall() == [(0,)]
@@ -241,7 +246,8 @@ def test_a_dictionary_that_outgrows_its_page_is_given_up(dictionary: bool) -> No
     """Pages before that keep their indices, those after it have values."""
     texts = pa.table({"n": [f"{row % 1000:>30}" if row < 30_000 else f"{row:>30}" for row in range(200_000)]})
     numbers = pa.table({"n": [row % 1000 if row < 30_000 else row * 2**33 for row in range(400_000)]})
-    for table in (texts, numbers):
+    sparse = pa.table({"n": [*[None] * 45_000, *(row * 2**33 for row in range(400_000))]})
+    for table in (texts, numbers, sparse):
         file = encode([table], table.schema, dictionary=dictionary, compression="zstd")
         assert pq.read_table(io.BytesIO(file)).equals(table)
         column = pq.ParquetFile(io.BytesIO(file)).metadata.row_group(0).column(0)
@@ -280,8 +286,8 @@ def test_a_decimal_with_more_digits_than_its_type_is_refused_by_row() -> None:
         schema = pa.schema([("n", kind)])
         encoder = parquet_encoder(schema, empty_file(schema), dictionaries=[False], compression="none")
         assert encoder is not None
-        with pytest.raises(DataError, match=r"in row 2 does not fit") as caught:
-            encoder.write_group(pa.table([column], schema=schema))
+        with pytest.raises(DataError, match=r"column `n`, row 2: .* does not fit") as caught:
+            encoder.write_group(pa.table([column], schema=schema), len)
         assert caught.value.context["row"] == 2
 
 
@@ -302,3 +308,39 @@ def test_a_column_without_nulls_has_no_levels_and_takes_none() -> None:
     assert pq.read_table(io.BytesIO(file)).equals(rows)
     check_pages(file, [rows])
     assert pc.max(pq.read_table(io.BytesIO(file)).column("n")).as_py() == 29_999
+
+
+def test_a_group_of_other_columns_is_refused() -> None:
+    """Each batch has the types that the file began with: nothing is taken for what it is not."""
+    kinds = {"a": pa.int64(), "b": pa.timestamp("us"), "c": pa.string()}
+    schema = pa.schema(kinds)
+    for name, kind in (("a", pa.int32()), ("b", pa.timestamp("ns")), ("c", pa.binary())):
+        encoder = parquet_encoder(schema, empty_file(schema), dictionaries=[True] * 3, compression="zstd")
+        assert encoder is not None
+        other = pa.Table.from_pylist([{}], pa.schema({**kinds, name: kind}))
+        with pytest.raises(DataError, match=f"column `{name}` is .* where the file has"):
+            encoder.write_group(other, len)
+
+
+def test_geometries_have_no_order_and_are_left_to_pyarrow() -> None:
+    """What a registered type is kept as may have a meaning that the rules do not know."""
+
+    class Wkb(pa.ExtensionType):
+        def __init__(self) -> None:
+            super().__init__(pa.binary(), "geoarrow.wkb")
+
+        def __arrow_ext_serialize__(self) -> bytes:
+            return b"{}"
+
+        @classmethod
+        def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> Wkb:
+            return cls()
+
+    pa.register_extension_type(Wkb())
+    try:
+        schema = pa.schema([("g", Wkb())])
+        empty = empty_file(schema)
+        assert "Geometry" in str(pq.ParquetFile(io.BytesIO(empty)).schema)
+        assert parquet_encoder(schema, empty, dictionaries=[False], compression="zstd") is None
+    finally:
+        pa.unregister_extension_type("geoarrow.wkb")

@@ -124,7 +124,7 @@ class _ParquetPart:
 
     def _flush(self) -> None:
         if self._rows:
-            table = pa.Table.from_batches(self._held)
+            table = pa.Table.from_batches(self._held, self._schema)
             self._opened(table).write(table)
         self._held, self._bytes, self._rows = [], 0, 0
 

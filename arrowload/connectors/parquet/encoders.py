@@ -54,7 +54,7 @@ class _KernelEncoder:
         self._kernel = kernel
 
     def write(self, rows: pa.Table) -> None:
-        self._file.write(self._kernel.write_group(rows))
+        self._kernel.write_group(rows, self._file.write)
 
     def close(self) -> None:
         self._file.write(self._kernel.finish())

@@ -128,6 +128,36 @@ pub enum KernelError {
         /// The limit.
         max_bytes: usize,
     },
+    /// A decimal has more digits than its type, and what the type is kept in has no room for them.
+    #[error("column `{column}`, row {row}: `{value}` does not fit `decimal({precision}, {scale})`")]
+    DecimalTooLarge {
+        /// The column.
+        column: String,
+        /// Index within its batch.
+        row: usize,
+        /// The value.
+        value: String,
+        /// Digits of the type.
+        precision: u8,
+        /// Digits after the point of the type.
+        scale: i8,
+    },
+    /// A column of a batch has another type than the file.
+    #[error("column `{column}` is `{data_type}` where the file has `{expected}`")]
+    OtherType {
+        /// The column.
+        column: String,
+        /// The type that it has.
+        data_type: DataType,
+        /// The type that the file has.
+        expected: DataType,
+    },
+    /// A column of a file without NULLs has one.
+    #[error("column `{column}` has a NULL and is declared to have none")]
+    NullInRequired {
+        /// The column.
+        column: String,
+    },
     /// A page of Parquet has a length of 31 bits.
     #[error("a page of column `{column}` would have {bytes} bytes, and Parquet has room for 2 GiB")]
     PageTooLarge {

@@ -63,6 +63,21 @@ fn context<'py>(py: Python<'py>, error: &KernelError) -> PyResult<Bound<'py, PyD
             context.set_item("fields", fields)?;
             context.set_item("expected", expected)?;
         }
+        KernelError::DecimalTooLarge { column, row, value, precision, scale } => {
+            context.set_item("column", column)?;
+            context.set_item("row", row)?;
+            context.set_item("value", value)?;
+            context.set_item("precision", precision)?;
+            context.set_item("scale", scale)?;
+        }
+        KernelError::OtherType { column, data_type, expected } => {
+            context.set_item("column", column)?;
+            context.set_item("type", data_type.to_string())?;
+            context.set_item("expected", expected.to_string())?;
+        }
+        KernelError::NullInRequired { column } => {
+            context.set_item("column", column)?;
+        }
         KernelError::PageTooLarge { column, bytes } => {
             context.set_item("column", column)?;
             context.set_item("bytes", bytes)?;
@@ -80,7 +95,7 @@ fn context<'py>(py: Python<'py>, error: &KernelError) -> PyResult<Bound<'py, PyD
 fn hint(error: &KernelError) -> Option<&'static str> {
     match error {
         KernelError::UnsupportedColumn { .. } => Some("cast the column or leave it out"),
-        KernelError::DoesNotFit { .. } => {
+        KernelError::DoesNotFit { .. } | KernelError::DecimalTooLarge { .. } => {
             Some("declare a decimal with more digits, or correct the value at the source")
         }
         KernelError::Special { .. } => Some("let such values become NULL, or read the column as text"),

@@ -15,14 +15,16 @@ pub(crate) struct ParquetEncoder(Option<parquet::ParquetEncoder>);
 
 #[pymethods]
 impl ParquetEncoder {
-    fn write_group<'py>(&mut self, py: Python<'py>, rows: &Bound<'_, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    fn write_group(&mut self, py: Python<'_>, rows: &Bound<'_, PyAny>, write: &Bound<'_, PyAny>) -> PyResult<()> {
         let encoder = self.0.as_mut().ok_or_else(ended)?;
         let stream = import_stream(rows)?;
-        let group = py.detach(|| {
-            let batches: Vec<RecordBatch> = stream.collect::<Result<_, _>>().map_err(unreadable)?;
-            encoder.write_group(&batches).map_err(|error| Python::attach(|py| to_py(py, &error)))
-        });
-        Ok(PyBytes::new(py, group?))
+        let batches: Vec<RecordBatch> = py.detach(|| stream.collect::<Result<_, _>>()).map_err(unreadable)?;
+        let mut group = encoder.start_group(&batches).map_err(|error| to_py(py, &error))?;
+        while let Some(column) = py.detach(|| group.next_column()).map_err(|error| to_py(py, &error))? {
+            write.call1((PyBytes::new(py, column),))?;
+        }
+        group.finish();
+        Ok(())
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -16,6 +16,8 @@ use crate::parquet::values::{Bounds, Cursor, Values};
 pub(super) const PLAIN: i32 = 0;
 pub(super) const RLE: i32 = 3;
 pub(super) const RLE_DICTIONARY: i32 = 8;
+/// The length of a page with its header has 31 bits, and a header some ten bytes.
+const MAX_PAGE_BYTES: usize = (1 << 31) - (1 << 10);
 const DATA_PAGE: i32 = 0;
 const DICTIONARY_PAGE: i32 = 2;
 const UNORDERED: i32 = 0;
@@ -25,7 +27,7 @@ const DESCENDING: i32 = 2;
 /// What encoding needs room for, from chunk to chunk.
 pub(super) struct Scratch {
     pub(super) codec: Codec,
-    /// The data pages, until the dictionary's page is written before them.
+    /// The data pages of a column with a dictionary, until the dictionary's page is written before them.
     pages: Vec<u8>,
     /// A page before it is compressed.
     body: Vec<u8>,
@@ -34,6 +36,15 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new(codec: Codec) -> Self {
         Self { codec, pages: Vec::new(), body: Vec::new() }
+    }
+
+    /// Give back memory that only unusually large values needed.
+    pub(super) fn trim(&mut self, kept_bytes: usize) {
+        self.codec.trim(kept_bytes);
+        for buffer in [&mut self.pages, &mut self.body] {
+            buffer.clear();
+            buffer.shrink_to(kept_bytes);
+        }
     }
 }
 
@@ -80,7 +91,10 @@ impl Chunk {
     ) -> KernelResult<Self> {
         let Scratch { codec, pages: data, body } = scratch;
         data.clear();
-        let mut sink = Sink { column: column.name, codec, bytes: data, uncompressed_bytes: 0 };
+        let start = out.len();
+        let bytes = if values.has_dictionary() { &mut *data } else { &mut *out };
+        let base = bytes.len();
+        let mut sink = Sink { column: column.name, codec, bytes, uncompressed_bytes: 0 };
         let mut levels = column.is_nullable.then(|| Cursor::new(arrays));
         let (mut pages, mut first_row) = (Vec::new(), 0);
         loop {
@@ -93,7 +107,7 @@ impl Chunk {
                 put_levels(body, cursor, rows, values.count());
             }
             let encoding = put_values(body, values);
-            let start = sink.bytes.len();
+            let start = sink.bytes.len() - base;
             sink.put(body, DATA_PAGE, |header| {
                 header.structure(5, |page| {
                     page.small_size(1, rows);
@@ -102,14 +116,14 @@ impl Chunk {
                     page.i32(4, RLE);
                 });
             })?;
-            let bytes = sink.bytes.len() - start;
+            let bytes = sink.bytes.len() - base - start;
             let (present, bounds) = (values.count(), values.bounds());
             let nulls = rows - present;
             pages.push(Page { start, bytes, first_row, values: present, nulls, encoding, bounds });
             first_row += rows;
         }
         let mut uncompressed_bytes = sink.uncompressed_bytes;
-        let start = out.len();
+        let mut dictionary_bytes = 0;
         if pages.iter().any(|page| page.encoding == RLE_DICTIONARY) {
             body.clear();
             let length = values.put_dictionary(body);
@@ -121,8 +135,8 @@ impl Chunk {
                 });
             })?;
             uncompressed_bytes = sink.uncompressed_bytes;
+            dictionary_bytes = out.len() - start;
         }
-        let dictionary_bytes = out.len() - start;
         out.extend_from_slice(data);
         Ok(Self {
             bytes: out.len() - start,
@@ -199,22 +213,15 @@ fn bounds_of_all(pages: &[Page], order: Order) -> Option<Bounds> {
     if !is_float && pages.iter().any(|page| page.values > 0 && page.bounds.is_none()) {
         return None;
     }
-    let (first, rest) = pages
-        .iter()
-        .filter_map(|page| page.bounds.as_ref())
-        .collect::<Vec<_>>()
-        .split_first()
-        .map(|(first, rest)| (*first, rest.to_vec()))?;
-    let (mut least, mut greatest) = (&first.0, &first.1);
-    for bounds in rest {
-        if order.compare(&bounds.0, least).is_lt() {
-            least = &bounds.0;
-        }
-        if order.compare(&bounds.1, greatest).is_gt() {
-            greatest = &bounds.1;
-        }
-    }
-    Some((least.clone(), greatest.clone()))
+    let all = pages.iter().filter_map(|page| page.bounds.as_ref());
+    let found = all.fold(None, |found: Option<(&[u8], &[u8])>, (least, greatest)| match found {
+        None => Some((least, greatest)),
+        Some((lowest, highest)) => Some((
+            if order.compare(least, lowest).is_lt() { least } else { lowest },
+            if order.compare(greatest, highest).is_gt() { greatest } else { highest },
+        )),
+    });
+    found.map(|(least, greatest)| (least.to_vec(), greatest.to_vec()))
 }
 
 /// Append which of the next `rows` are not NULL, `present` of them.
@@ -268,14 +275,14 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn put(&mut self, body: &[u8], kind: i32, rest: impl FnOnce(&mut Writer)) -> KernelResult<()> {
         let compressed = self.codec.compress(body)?;
-        let too_large = || KernelError::PageTooLarge { column: self.column.to_owned(), bytes: body.len() };
-        let size = |bytes: &[u8]| i32::try_from(bytes.len()).map_err(|_| too_large());
-        let (raw, packed) = (size(body)?, size(compressed)?);
+        if body.len().max(compressed.len()) > MAX_PAGE_BYTES {
+            return Err(KernelError::PageTooLarge { column: self.column.to_owned(), bytes: body.len() });
+        }
         let mut writer = Writer::default();
         writer.root(|header| {
             header.i32(1, kind);
-            header.i32(2, raw);
-            header.i32(3, packed);
+            header.small_size(2, body.len());
+            header.small_size(3, compressed.len());
             header.i32(4, crc32fast::hash(compressed).cast_signed());
             rest(header);
         });

@@ -28,6 +28,14 @@ impl Codec {
         }
     }
 
+    /// Give back memory that only an unusually large page needed.
+    pub(super) fn trim(&mut self, kept_bytes: usize) {
+        if let Self::Zstd { page, .. } = self {
+            page.clear();
+            page.shrink_to(kept_bytes);
+        }
+    }
+
     pub(super) fn compress<'a>(&'a mut self, body: &'a [u8]) -> KernelResult<&'a [u8]> {
         match self {
             Self::Uncompressed => Ok(body),

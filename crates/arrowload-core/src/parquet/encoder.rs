@@ -1,7 +1,7 @@
 //! Row groups, one after the other, and the footer.
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 
 use crate::error::{KernelError, KernelResult};
 use crate::parquet::chunk::{Chunk, Column, RLE, Scratch};
@@ -12,6 +12,8 @@ use crate::parquet::rules::{Source, order, with_values};
 use crate::parquet::thrift::Writer;
 
 const MAGIC: &[u8] = b"PAR1";
+/// What buffers keep from column to column: more than most columns of a row group need.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// What pages are compressed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub enum Compression {
 pub struct ParquetEncoder {
     columns: Vec<ColumnRule>,
     scratch: Scratch,
-    /// The row group encoded last.
-    group: Vec<u8>,
+    /// The column encoded last.
+    out: Vec<u8>,
     /// A file of the same schema without rows.
     empty: Vec<u8>,
     /// Bytes of the file that were handed out.
@@ -36,6 +38,7 @@ pub struct ParquetEncoder {
 }
 
 struct ColumnRule {
+    data_type: DataType,
     leaf: Leaf,
     order: Order,
     has_dictionary: bool,
@@ -90,7 +93,7 @@ impl ParquetEncoder {
         let columns = schema.fields().iter().zip(leaves).zip(dictionaries).map(|((field, leaf), has_dictionary)| {
             let is_it = field.name().as_bytes() == leaf.name && field.is_nullable() == leaf.is_nullable;
             let order = order(field.data_type(), &leaf).filter(|_| is_it)?;
-            Some(ColumnRule { leaf, order, has_dictionary: *has_dictionary })
+            Some(ColumnRule { data_type: field.data_type().clone(), leaf, order, has_dictionary: *has_dictionary })
         });
         let Some(columns) = columns.collect() else { return Ok(None) };
         let codec = match compression {
@@ -98,36 +101,32 @@ impl ParquetEncoder {
             Compression::Zstd => Codec::zstd()?,
         };
         let scratch = Scratch::new(codec);
-        Ok(Some(Self { columns, scratch, group: Vec::new(), empty, offset: 0, groups: Vec::new() }))
+        Ok(Some(Self { columns, scratch, out: Vec::new(), empty, offset: 0, groups: Vec::new() }))
     }
 
-    /// Encode a row group of `batches`, which have the columns of the file; returns the bytes that follow.
+    /// Begin a row group of `batches`, which have the columns of the file.
     ///
     /// # Errors
     ///
-    /// [`KernelError::DoesNotFit`] for a decimal that has more digits than its type; [`KernelError::PageTooLarge`] for
-    /// a value of 2 GiB; [`KernelError::Arrow`] for NULLs in a column that has none.
+    /// [`KernelError::OtherType`] for a column of another type than the file has.
     ///
     /// # Panics
     ///
     /// When the batches have fewer columns than the file.
-    pub fn write_group(&mut self, batches: &[RecordBatch]) -> KernelResult<&[u8]> {
-        let out = &mut self.group;
-        out.clear();
-        out.extend_from_slice(if self.offset == 0 { MAGIC } else { &[] });
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let (start, mut uncompressed_bytes) = (self.offset + out.len(), 0);
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for (position, rule) in self.columns.iter().enumerate() {
-            let arrays: Vec<ArrayRef> = batches.iter().map(|batch| batch.column(position).clone()).collect();
-            let offset = self.offset + out.len();
-            let chunk = rule.encode(&arrays, &mut self.scratch, out)?;
-            columns.push(rule.facts(&chunk, offset, self.scratch.codec.id()));
-            uncompressed_bytes += chunk.uncompressed_bytes;
+    pub fn start_group<'a>(&'a mut self, batches: &'a [RecordBatch]) -> KernelResult<RowGroup<'a>> {
+        for batch in batches {
+            for (rule, array) in self.columns.iter().zip(batch.columns()) {
+                if *array.data_type() != rule.data_type {
+                    let (data_type, expected) = (array.data_type().clone(), rule.data_type.clone());
+                    return Err(KernelError::OtherType { column: rule.leaf.name_text(), data_type, expected });
+                }
+            }
         }
-        self.offset += out.len();
-        self.groups.push(Group { offset: start, rows, bytes: self.offset - start, uncompressed_bytes, columns });
-        Ok(&self.group)
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let offset = self.offset.max(MAGIC.len());
+        let columns = Vec::with_capacity(self.columns.len());
+        let group = Group { offset, rows, bytes: 0, uncompressed_bytes: 0, columns };
+        Ok(RowGroup { encoder: self, batches, group })
     }
 
     /// End the file; returns its last bytes.
@@ -161,6 +160,46 @@ impl ParquetEncoder {
     }
 }
 
+/// A row group in the making: its columns are encoded one after the other.
+pub struct RowGroup<'a> {
+    encoder: &'a mut ParquetEncoder,
+    batches: &'a [RecordBatch],
+    group: Group,
+}
+
+impl RowGroup<'_> {
+    /// Encode the next column; returns the bytes that follow in the file, None when all are encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::DecimalTooLarge`] for a decimal that what its type is kept in has no room for;
+    /// [`KernelError::PageTooLarge`] for a value of about 2 GiB; [`KernelError::NullInRequired`].
+    pub fn next_column(&mut self) -> KernelResult<Option<&[u8]>> {
+        let position = self.group.columns.len();
+        let Self { encoder, batches, group } = self;
+        let Some(rule) = encoder.columns.get(position) else { return Ok(None) };
+        encoder.out.clear();
+        encoder.out.shrink_to(KEPT_BYTES);
+        encoder.scratch.trim(KEPT_BYTES);
+        let arrays: Vec<ArrayRef> = batches.iter().map(|batch| batch.column(position).clone()).collect();
+        if encoder.offset == 0 {
+            encoder.out.extend_from_slice(MAGIC);
+            encoder.offset = MAGIC.len();
+        }
+        let chunk = rule.encode(&arrays, &mut encoder.scratch, &mut encoder.out)?;
+        group.columns.push(rule.facts(&chunk, encoder.offset, encoder.scratch.codec.id()));
+        encoder.offset += chunk.bytes;
+        group.bytes += chunk.bytes;
+        group.uncompressed_bytes += chunk.uncompressed_bytes;
+        Ok(Some(&encoder.out))
+    }
+
+    /// End the row group, all columns of which were encoded.
+    pub fn finish(self) {
+        self.encoder.groups.push(self.group);
+    }
+}
+
 impl Index {
     /// Append it to what follows `offset`.
     fn put(&mut self, out: &mut Vec<u8>, offset: usize) {
@@ -170,15 +209,10 @@ impl Index {
 }
 
 impl ColumnRule {
-    fn name(&self) -> String {
-        String::from_utf8_lossy(&self.leaf.name).into_owned()
-    }
-
     fn encode(&self, arrays: &[ArrayRef], scratch: &mut Scratch, out: &mut Vec<u8>) -> KernelResult<Chunk> {
-        let (leaf, name) = (&self.leaf, self.name());
+        let (leaf, name) = (&self.leaf, self.leaf.name_text());
         if !leaf.is_nullable && arrays.iter().any(|array| array.null_count() > 0) {
-            let reason = format!("column `{name}` has NULLs and is declared to have none");
-            return Err(KernelError::Arrow(arrow_schema::ArrowError::InvalidArgumentError(reason)));
+            return Err(KernelError::NullInRequired { column: name });
         }
         let source = Source { arrays, leaf, has_dictionary: self.has_dictionary };
         let column = Column { name: &name, is_nullable: leaf.is_nullable, order: self.order };

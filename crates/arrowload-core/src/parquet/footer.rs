@@ -8,6 +8,9 @@ const NUM_ROWS: i16 = 3;
 const ROW_GROUPS: i16 = 4;
 const CREATED_BY: i16 = 6;
 const SCHEMA: i16 = 2;
+/// Fields of `LogicalType` whose values are ordered as `Order` says: string, decimal, date, time, timestamp, integer, json,
+/// uuid. Of geometries there is no order.
+const ORDERED: [i16; 8] = [1, 5, 6, 7, 8, 10, 12, 14];
 const OURS: &str = concat!("arrowload version ", env!("CARGO_PKG_VERSION"));
 
 /// A column as the schema in a footer has it.
@@ -20,6 +23,13 @@ pub(super) struct Leaf {
     pub(super) is_nullable: bool,
 }
 
+impl Leaf {
+    /// Its name, for people.
+    pub(super) fn name_text(&self) -> String {
+        String::from_utf8_lossy(&self.name).into_owned()
+    }
+}
+
 /// The columns of an empty file; None when it is none, or has columns within columns.
 pub(super) fn leaves(empty: &[u8]) -> Option<Vec<Leaf>> {
     let elements = file_metadata(empty)?.iter().find(|field| field.id == SCHEMA)?.structures()?;
@@ -29,6 +39,11 @@ pub(super) fn leaves(empty: &[u8]) -> Option<Vec<Leaf>> {
 
 fn leaf(fields: &[Field<'_>]) -> Option<Leaf> {
     let field = |id| fields.iter().find(|field| field.id == id);
+    if let Some(logical) = field(10)
+        && !logical.structure()?.iter().all(|variant| ORDERED.contains(&variant.id))
+    {
+        return None;
+    }
     Some(Leaf {
         physical: field(1)?.number()?,
         length: field(2).and_then(Field::number),

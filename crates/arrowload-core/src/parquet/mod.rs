@@ -6,7 +6,8 @@
 //! `hybrid.rs`, `physical.rs`).
 //!
 //! Pages are of the first version with a checksum each, columns and pages have bounds, dictionaries are given up when
-//! they outgrow a page: what parquet-cpp writes, with its defaults.
+//! they outgrow a page: what parquet-cpp writes, but for the bounds that only readers before 2018 look at, and the
+//! histograms of levels.
 
 mod chunk;
 mod codec;
@@ -19,4 +20,4 @@ mod rules;
 mod thrift;
 mod values;
 
-pub use encoder::{Compression, ParquetEncoder};
+pub use encoder::{Compression, ParquetEncoder, RowGroup};

@@ -37,7 +37,7 @@ pub(super) struct Source<'a> {
     pub(super) has_dictionary: bool,
 }
 
-type Made<'a> = Box<dyn Values + 'a>;
+type BoxedValues<'a> = Box<dyn Values + 'a>;
 
 /// The order of the values of a type, and of the physical type that they must be kept in; None for those that are left
 /// to others.
@@ -78,7 +78,12 @@ pub(super) fn order(data_type: &DataType, leaf: &Leaf) -> Option<Order> {
         DataType::Decimal256(_, _) => (FIXED_LEN_BYTE_ARRAY, Order::BigEndian),
         _ => return None,
     };
-    (leaf.physical == physical).then_some(order)
+    let fits = order != Order::BigEndian || (1..=most_bytes(data_type)).contains(&width(leaf));
+    (leaf.physical == physical && fits).then_some(order)
+}
+
+fn most_bytes(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or_default()
 }
 
 /// Give `visit` the values of a column of a type that has an order.
@@ -100,7 +105,7 @@ pub(super) fn with_values<R>(
     visit(&mut *values(source, first.data_type(), order))
 }
 
-fn values<'a>(source: &Source<'a>, data_type: &DataType, order: Order) -> Made<'a> {
+fn values<'a>(source: &Source<'a>, data_type: &DataType, order: Order) -> BoxedValues<'a> {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     match data_type {
         DataType::Boolean => booleans(source),
@@ -132,7 +137,7 @@ fn values<'a>(source: &Source<'a>, data_type: &DataType, order: Order) -> Made<'
     }
 }
 
-fn booleans<'a>(source: &Source<'a>) -> Made<'a> {
+fn booleans<'a>(source: &Source<'a>) -> BoxedValues<'a> {
     let pushes = source.arrays.iter().map(|array| -> Push<'a, bool> {
         let values = array.as_boolean().values();
         Box::new(move |rows, out| {
@@ -147,7 +152,7 @@ fn booleans<'a>(source: &Source<'a>) -> Made<'a> {
 fn primitive<'a, A: ArrowPrimitiveType, T: Native>(
     source: &Source<'a>,
     kept: impl Fn(A::Native) -> T + Copy + 'a,
-) -> Made<'a> {
+) -> BoxedValues<'a> {
     let pushes = source.arrays.iter().map(|array| -> Push<'a, T> {
         let values: &'a [A::Native] = array.as_primitive::<A>().values();
         Box::new(move |rows, out| {
@@ -159,17 +164,20 @@ fn primitive<'a, A: ArrowPrimitiveType, T: Native>(
 }
 
 /// Decimals that are kept in 32 or 64 bits.
-fn decimal<'a, D: DecimalType<Native: TryInto<i32> + TryInto<i64>>>(source: &Source<'a>, order: Order) -> Made<'a> {
+fn decimal<'a, D: DecimalType<Native: TryInto<i32> + TryInto<i64>>>(
+    source: &Source<'a>,
+    order: Order,
+) -> BoxedValues<'a> {
     match order {
         Order::Int32 => narrowed::<D, i32>(source),
         _ => narrowed::<D, i64>(source),
     }
 }
 
-fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(source: &Source<'a>) -> Made<'a> {
+fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(source: &Source<'a>) -> BoxedValues<'a> {
     let pushes = source.arrays.iter().map(|array| -> Push<'a, T> {
         let values: &'a [D::Native] = array.as_primitive::<D>().values();
-        let data_type = array.data_type();
+        let (leaf, data_type) = (source.leaf, array.data_type());
         Box::new(move |rows, out| {
             let mut fits = true;
             out.extend(values[rows.clone()].iter().map(|value| {
@@ -177,13 +185,13 @@ fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(source:
                 fits &= kept.is_ok();
                 kept.unwrap_or_default()
             }));
-            if fits { Ok(()) } else { Err(too_large::<D>(&values[rows.clone()], rows.start, data_type)) }
+            if fits { Ok(()) } else { Err(too_large::<D>(&values[rows.clone()], rows.start, leaf, data_type)) }
         })
     });
     Box::new(NativeValues::new(source.arrays, pushes.collect(), source.has_dictionary))
 }
 
-fn too_large<D: DecimalType>(values: &[D::Native], first: usize, data_type: &DataType) -> KernelError {
+fn too_large<D: DecimalType>(values: &[D::Native], first: usize, leaf: &Leaf, data_type: &DataType) -> KernelError {
     let (precision, scale) = match data_type {
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
@@ -193,7 +201,8 @@ fn too_large<D: DecimalType>(values: &[D::Native], first: usize, data_type: &Dat
     };
     let fits = |value: &D::Native| D::validate_decimal_precision(*value, precision, scale).is_ok();
     let at = values.iter().position(|value| !fits(value)).unwrap_or_default();
-    KernelError::DoesNotFit { row: first + at, value: D::format_decimal(values[at], 76, scale), precision, scale }
+    let value = D::format_decimal(values[at], 76, scale);
+    KernelError::DecimalTooLarge { column: leaf.name_text(), row: first + at, value, precision, scale }
 }
 
 fn width(leaf: &Leaf) -> usize {
@@ -203,16 +212,17 @@ fn width(leaf: &Leaf) -> usize {
 /// The values of an array of decimals, each as wide as the footer says; of a NULL anything.
 fn big_endian(array: &dyn Array, leaf: &Leaf) -> KernelResult<Vec<u8>> {
     if let DataType::Decimal256(_, _) = array.data_type() {
-        return widths::<Decimal256Type, 32>(array, arrow_buffer::i256::to_be_bytes, width(leaf));
+        return widths::<Decimal256Type, 32>(array, arrow_buffer::i256::to_be_bytes, leaf);
     }
-    widths::<Decimal128Type, 16>(array, i128::to_be_bytes, width(leaf))
+    widths::<Decimal128Type, 16>(array, i128::to_be_bytes, leaf)
 }
 
 fn widths<D: DecimalType, const N: usize>(
     array: &dyn Array,
     bytes: fn(D::Native) -> [u8; N],
-    width: usize,
+    leaf: &Leaf,
 ) -> KernelResult<Vec<u8>> {
+    let width = width(leaf);
     let decimals = array.as_primitive::<D>();
     let mut out = Vec::with_capacity(decimals.len() * width);
     for (row, value) in decimals.values().iter().enumerate() {
@@ -220,7 +230,7 @@ fn widths<D: DecimalType, const N: usize>(
         let (sign, kept) = wide.split_at(N - width);
         let filling = if kept[0] < 0x80 { 0 } else { 0xff };
         if sign.iter().any(|byte| *byte != filling) && array.is_valid(row) {
-            return Err(too_large::<D>(&decimals.values()[row..=row], row, array.data_type()));
+            return Err(too_large::<D>(&decimals.values()[row..=row], row, leaf, array.data_type()));
         }
         out.extend_from_slice(kept);
     }
@@ -228,7 +238,7 @@ fn widths<D: DecimalType, const N: usize>(
 }
 
 /// Texts, and bytes of any or of one width.
-fn bytes<'a>(source: &Source<'a>, order: Order) -> Made<'a> {
+fn bytes<'a>(source: &Source<'a>, order: Order) -> BoxedValues<'a> {
     let finds = source.arrays.iter().map(|array| -> Find<'a> {
         match array.data_type() {
             DataType::Utf8 => of_offsets(array.as_string::<i32>()),

@@ -182,6 +182,11 @@ impl<'a> Field<'a> {
         (self.kind == BINARY).then(|| reader.varint().and_then(|length| reader.take(length))).flatten()
     }
 
+    /// The fields of a struct, where it is one.
+    pub(super) fn structure(&self) -> Option<Vec<Field<'a>>> {
+        (self.kind == STRUCT).then(|| fields(self.value)).flatten()
+    }
+
     /// The fields of each struct of a list, where it is one.
     pub(super) fn structures(&self) -> Option<Vec<Vec<Field<'a>>>> {
         let mut reader = Reader { bytes: self.value };

@@ -24,6 +24,9 @@ pub(super) trait Values {
     /// Take the values of the next rows; returns of how many, 0 at the end.
     fn next_page(&mut self) -> KernelResult<usize>;
 
+    /// Whether a dictionary is tried.
+    fn has_dictionary(&self) -> bool;
+
     /// How many values there are.
     fn count(&self) -> usize;
 
@@ -34,7 +37,7 @@ pub(super) trait Values {
     /// Append the values.
     fn put_plain(&self, out: &mut Vec<u8>);
 
-    /// The least and the greatest value, where there is one.
+    /// The least and the greatest value, where there is one; once `indices` was called.
     fn bounds(&mut self) -> Option<Bounds>;
 
     /// Append the values of the dictionary; returns how many there are.
@@ -80,6 +83,7 @@ pub(super) struct NativeValues<'a, T> {
     pushes: Vec<Push<'a, T>>,
     page: Vec<T>,
     dictionary: Option<NativeDictionary<T>>,
+    /// It was not given up.
     is_open: bool,
     indices: Vec<u32>,
 }
@@ -113,6 +117,10 @@ impl<T: Native> Values for NativeValues<'_, T> {
             }
         }
         Ok(taken)
+    }
+
+    fn has_dictionary(&self) -> bool {
+        self.dictionary.is_some()
     }
 
     fn count(&self) -> usize {
@@ -201,6 +209,7 @@ pub(super) struct BytesValues<'a> {
     page: Vec<&'a [u8]>,
     page_bytes: usize,
     dictionary: Option<BytesDictionary<'a>>,
+    /// It was not given up.
     is_open: bool,
     indices: Vec<u32>,
     seen: Vec<bool>,
@@ -273,6 +282,10 @@ impl Values for BytesValues<'_> {
             self.cursor.advance(rows);
         }
         Ok(taken)
+    }
+
+    fn has_dictionary(&self) -> bool {
+        self.dictionary.is_some()
     }
 
     fn count(&self) -> usize {
