@@ -1,4 +1,4 @@
-"""Who encodes a file: our own kernel, which is several times faster, or pyarrow, which knows every type and codec."""
+"""Who encodes a file: our own kernel, which is faster, or pyarrow, which knows every type and codec."""
 
 from __future__ import annotations
 
