@@ -140,14 +140,18 @@ def test_a_plain_append_is_finished_and_not_repeated(
 @pytest.mark.fault(32)
 @pytest.mark.parametrize("state", SHARED, indirect=True)
 def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:
-    """Seven are told within two seconds who holds the recipe, where and since when, and exit 75."""
+    """Seven are told who holds the recipe, where and since when, and exit 75.
+
+    Alone, that takes a run less than two seconds (`test_rivals.py`); eight that start at once, beside other tests, share
+    two cores.
+    """
     contested = world()
 
     losers, winner = contest(contested.recipe)
 
     assert [loser.exit_code for loser in losers] == [75] * (RIVALS - 1), [loser.error for loser in losers]
     assert all("process" in (loser.error or "") and "since 20" in (loser.error or "") for loser in losers)
-    assert max(loser.seconds for loser in losers) < 2
+    assert max(loser.seconds for loser in losers) < 5
     assert winner.exit_code == 0, winner.error
     assert contested.differences() == []
 
