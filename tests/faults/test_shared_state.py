@@ -142,8 +142,8 @@ def test_a_plain_append_is_finished_and_not_repeated(
 def test_of_eight_runs_one_works(world: Callable[..., World]) -> None:
     """Seven are told who holds the recipe, where and since when, and exit 75.
 
-    Alone, that takes a run less than two seconds (`test_rivals.py`); eight that start at once, beside other tests, share
-    two cores.
+    Alone, that takes a run less than two seconds (`test_rivals.py`); eight that start at once share two cores, with
+    other tests besides.
     """
     contested = world()
 
