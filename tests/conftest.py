@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.faults.catalogue import SUITE_TESTS
 from tests.moto_server import running_moto
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 # `make test` tries fewer examples than `make test-all`, which names the other profile. Slow is not wrong: tests share
-# the machine, so none has a deadline.
-settings.register_profile("quick", max_examples=50, deadline=None)
-settings.register_profile("thorough", max_examples=500, deadline=None)
+# the machine.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _patient, max_examples=50)
+settings.register_profile("thorough", _patient, max_examples=500)
 settings.load_profile("quick")
 
 

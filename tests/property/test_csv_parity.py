@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arrowload.connectors.csv import CsvSourceConfig, source
@@ -18,9 +18,6 @@ from arrowload.core.exceptions import DataError
 from arrowload.core.state import State
 from arrowload.kernels.csv import CsvParser, CsvRanges
 from arrowload.models.units import ByteSize, ResourcePath, ResourcePaths
-
-# Slow is not wrong: other tests share the machine.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TYPES = [
     pa.string(),
@@ -80,7 +77,6 @@ def parsed(cells: list[str], kind: pa.DataType, *, exact: bool) -> pa.Array:
     return batch.column(0)
 
 
-@patient
 @given(texts, st.sampled_from(TYPES), st.booleans())
 @example("1e-400", pa.float64(), True)
 @example("9999-12-31 23:59:59-23:59", pa.timestamp("us", "UTC"), False)
@@ -160,7 +156,6 @@ def outcome(folder: Path, *, slow: bool, n: int, batch_size: int, **options: Any
 
 
 @pytest.mark.fault(58)
-@patient
 @given(
     st.one_of(hostile, st.builds(written, regular, st.sampled_from(["\n", "\r\n", "\r"]))),
     st.sampled_from([b"x,y\n", b"x\n", b"\xef\xbb\xbfx,y\r\n", b'\n"x\n",y\n', b'\xef\xbb\xbf"x,\n","y"\n']),
@@ -187,7 +182,6 @@ def test_files_are_read_as_by_the_slow_route(
         assert outcome(folder, slow=False, n=n, batch_size=batch_size, **small) == expected
 
 
-@patient
 @given(
     st.lists(st.sampled_from(["1", "x", "+1", "2.5", '"3"', ""]), min_size=1, max_size=60),
     st.integers(1, 6),
@@ -205,7 +199,6 @@ def test_a_value_that_does_not_fit_has_its_line(values: list[str], n: int) -> No
 
 
 @pytest.mark.fault(58)
-@patient
 @given(hostile, st.lists(st.integers(0, 120), max_size=4).map(sorted), st.integers(1, 7))
 def test_cuts_are_where_records_start(text: bytes, targets: list[int], piece: int) -> None:
     """Law: a cut is behind a line end outside quotes, at its target or after; how the text is fed does not matter."""

@@ -6,15 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrowload import kernels
 from arrowload.core.exceptions import DataError
 from arrowload.kernels import ContentHash, reference
-
-# Slow is not wrong: other tests share the machine.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 UNITS = ("s", "ms", "us", "ns")
 TIMES = (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))
@@ -136,7 +133,6 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(cut, [f"c{i}" for i in range(len(cut))])
 
 
-@patient
 @given(batches())
 def test_row_hash(batch: pa.RecordBatch) -> None:
     """Every row has the documented hash."""
@@ -158,14 +154,14 @@ def long_batches(draw: st.DrawFn) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, [f"c{i}" for i in range(len(columns))])
 
 
-@settings(patient, max_examples=25)
+@settings(max_examples=25)
 @given(long_batches())
 def test_row_hash_across_blocks(batch: pa.RecordBatch) -> None:
     """Rows hash alike wherever they stand in a block, with nulls or without."""
     assert kernels.row_hash(batch).equals(reference.row_hash(batch))
 
 
-@settings(patient, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(st.sampled_from([0, 1, 15, 16, 17, 31, 32, 33, 127, 128, 3_000, 100_000, 300_000]), max_size=400))
 def test_row_hash_of_rows_of_any_size(lengths: list[int]) -> None:
     """Rows larger than a block, among small ones, in every layout of text."""
@@ -196,7 +192,6 @@ def decimals_near_powers() -> Strategy:
     return (near | zeros).filter(lambda value: abs(value) < 10**38)
 
 
-@patient
 @given(st.lists(st.none() | decimals_near_powers(), min_size=1, max_size=40), st.integers(0, 38))
 def test_row_hash_of_decimals(coefficients: list[int | None], scale: int) -> None:
     """Zeros after the point go, in 64 bits and beyond."""
@@ -205,7 +200,6 @@ def test_row_hash_of_decimals(coefficients: list[int | None], scale: int) -> Non
         assert kernels.row_hash(batch).equals(reference.row_hash(batch))
 
 
-@patient
 @given(batches(), st.data())
 def test_content_hash_of_parts(batch: pa.RecordBatch, data: st.DataObject) -> None:
     """Wherever a batch is cut, the parts merge into the documented hash of the whole."""
@@ -215,7 +209,6 @@ def test_content_hash_of_parts(batch: pa.RecordBatch, data: st.DataObject) -> No
     assert parts[1].merge(parts[0]) == kernels.content_hash(batch) == reference.content_hash(batch)
 
 
-@patient
 @given(st.lists(st.none() | st.text("ab", max_size=2), max_size=30), st.data())
 def test_encodings_do_not_count(texts: list[str | None], data: st.DataObject) -> None:
     """Dictionary, run-end, large and view layouts of the same column hash alike, sliced or not."""
@@ -234,7 +227,6 @@ def test_encodings_do_not_count(texts: list[str | None], data: st.DataObject) ->
         assert kernels.row_hash(pa.RecordBatch.from_arrays([layout.slice(start)], ["b"])).equals(expected)
 
 
-@patient
 @given(st.lists(arrays(), max_size=3))
 def test_no_batch_is_the_empty_hash(columns: list[pa.Array]) -> None:
     """Whatever its schema, a batch without rows adds nothing."""
@@ -258,7 +250,6 @@ def numeric_texts() -> Strategy:
     )
 
 
-@patient
 @given(
     st.lists(st.none() | numeric_texts(), max_size=4),
     st.integers(1, 76).flatmap(lambda precision: st.tuples(st.just(precision), st.integers(-5, precision))),

@@ -15,17 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arrowload.connectors.parquet.encoders import empty_file
+from arrowload.connectors.parquet.encodings import empty_file
 from arrowload.core.exceptions import DataError
 from arrowload.kernels.parquet import parquet_encoder
 from arrowload.testing.strategies import COMMON_TYPES, values
 from tests.thrift import read_struct
-
-# Slow is not wrong: other tests share the machine.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TYPES = [
     *COMMON_TYPES,
@@ -116,7 +113,7 @@ def bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
 @given(data=st.data())
-@settings(patient, max_examples=12)
+@settings(max_examples=12)
 def test_values_come_back_and_bounds_hold(kind: pa.DataType, data: st.DataObject) -> None:
     found = data.draw(groups(kind))
     schema = pa.schema([pa.field("n", kind)])
@@ -224,7 +221,7 @@ def bound(kind: pa.DataType, data: bytes) -> Any:
 
 
 @given(data=st.data())
-@settings(patient, max_examples=25)
+@settings(max_examples=25)
 def test_others_read_the_same(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """DuckDB and Polars, which have decoders of their own, read what pyarrow's own file of the same rows gives them."""
     others = [pa.string_view(), pa.large_binary(), pa.decimal128(27, 2), pa.time32("ms"), pa.timestamp("ms")]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arrowload.connectors.parquet.encoders import file_encoder
+from arrowload.connectors.parquet.encodings import empty_file
 from arrowload.core.exceptions import RecipeError
 from arrowload.models.units import ResourcePath, ResourcePaths
 
@@ -93,9 +94,7 @@ def _require_form(field: pa.Field) -> None:
 
 def _read_back(schema: pa.Schema) -> pa.Schema:
     """`schema` as a file has it."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
-    found = pq.read_schema(pa.BufferReader(sink.getvalue())).remove_metadata()
+    found = pq.read_schema(pa.BufferReader(empty_file(schema))).remove_metadata()
     return pa.schema([field.remove_metadata() for field in found])
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arrowload.connectors.parquet.encodings import dictionary_columns, statistics_columns
+from arrowload.connectors.parquet.encodings import dictionary_columns, empty_file, statistics_columns
 from arrowload.kernels.parquet import parquet_encoder
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from arrowload._rust import ParquetEncoder
     from arrowload.connectors.files.part import PartFile
 
@@ -39,13 +40,6 @@ def file_encoder(file: PartFile, first: pa.Table, compression: str) -> FileEncod
     if kernel is not None:
         return _KernelEncoder(file, kernel)
     return _ArrowEncoder(file, first, compression, columns)
-
-
-def empty_file(schema: pa.Schema) -> bytes:
-    """A file without rows: how pyarrow keeps each type."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink, store_decimal_as_integer=True)
-    return bytes(sink.getvalue())
 
 
 class _KernelEncoder:

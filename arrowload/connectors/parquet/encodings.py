@@ -1,4 +1,4 @@
-"""Which columns of a Parquet file are worth a dictionary, and which statistics."""
+"""How columns of a Parquet file are kept: in which types, and which are worth a dictionary or statistics."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ _COUNTED: Final = (
 )
 # parquet-cpp's default for `max_statistics_size`: a least or greatest value that is longer is found, and not written.
 _LONGEST_BYTES: Final = 4096
+
+
+def empty_file(schema: pa.Schema) -> bytes:
+    """A file without rows: how pyarrow keeps each type."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink, store_decimal_as_integer=True)
+    return bytes(sink.getvalue())
 
 
 def dictionary_columns(rows: pa.Table, *, compressed: bool) -> bool | list[str]:
@@ -126,7 +133,5 @@ def _paths(field: pa.Field) -> Iterator[str]:
     if not pa.types.is_nested(field.type):
         yield field.name
         return
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.schema([field]).empty_table(), sink)
-    leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    leaves = pq.ParquetFile(pa.BufferReader(empty_file(pa.schema([field])))).schema
     yield from (leaves.column(index).path for index in range(len(leaves)))

@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBufferBuilder;
 
 use crate::error::{KernelError, KernelResult};
 use crate::parquet::codec::Codec;
+use crate::parquet::footer::Leaf;
 use crate::parquet::hybrid::{bit_width, put_hybrid, put_packed_header, put_run};
 use crate::parquet::physical::Order;
+use crate::parquet::rules::Column;
 use crate::parquet::thrift::Writer;
 use crate::parquet::values::{Bounds, Cursor, Values};
 
@@ -61,13 +62,6 @@ pub(super) struct Chunk {
     pages: Vec<Page>,
 }
 
-/// A column, as its chunks need to know it.
-pub(super) struct Column<'a> {
-    pub(super) name: &'a str,
-    pub(super) is_nullable: bool,
-    pub(super) order: Order,
-}
-
 /// A data page.
 struct Page {
     /// Its first byte, from the end of the dictionary's page.
@@ -81,21 +75,21 @@ struct Page {
 }
 
 impl Chunk {
-    /// Append `values`, which are those of `arrays`, to `out`.
+    /// Append `values`, which are those of `column`, to `out`.
     pub(super) fn encode(
-        column: &Column<'_>,
-        arrays: &[ArrayRef],
+        column: Column<'_>,
         values: &mut dyn Values,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> KernelResult<Self> {
         let Scratch { codec, pages: data, body } = scratch;
+        let leaf = &column.rule.leaf;
         data.clear();
         let start = out.len();
         let bytes = if values.has_dictionary() { &mut *data } else { &mut *out };
         let base = bytes.len();
-        let mut sink = Sink { column: column.name, codec, bytes, uncompressed_bytes: 0 };
-        let mut levels = column.is_nullable.then(|| Cursor::new(arrays));
+        let mut sink = Sink { leaf, codec, bytes, uncompressed_bytes: 0 };
+        let mut levels = leaf.is_nullable.then(|| Cursor::new(column.arrays));
         let (mut pages, mut first_row) = (Vec::new(), 0);
         loop {
             let rows = values.next_page()?;
@@ -127,7 +121,7 @@ impl Chunk {
         if pages.iter().any(|page| page.encoding == RLE_DICTIONARY) {
             body.clear();
             let length = values.put_dictionary(body);
-            let mut sink = Sink { column: column.name, codec, bytes: out, uncompressed_bytes };
+            let mut sink = Sink { leaf, codec, bytes: out, uncompressed_bytes };
             sink.put(body, DICTIONARY_PAGE, |header| {
                 header.structure(7, |page| {
                     page.small_size(1, length);
@@ -144,7 +138,7 @@ impl Chunk {
             uncompressed_bytes,
             rows: first_row,
             nulls: pages.iter().map(|page| page.nulls).sum(),
-            bounds: bounds_of_all(&pages, column.order),
+            bounds: bounds_of_all(&pages, column.rule.order),
             pages,
         })
     }
@@ -266,7 +260,7 @@ fn put_values(body: &mut Vec<u8>, values: &mut dyn Values) -> i32 {
 
 /// Where pages go.
 struct Sink<'a> {
-    column: &'a str,
+    leaf: &'a Leaf,
     codec: &'a mut Codec,
     bytes: &'a mut Vec<u8>,
     uncompressed_bytes: usize,
@@ -276,7 +270,7 @@ impl Sink<'_> {
     fn put(&mut self, body: &[u8], kind: i32, rest: impl FnOnce(&mut Writer)) -> KernelResult<()> {
         let compressed = self.codec.compress(body)?;
         if body.len().max(compressed.len()) > MAX_PAGE_BYTES {
-            return Err(KernelError::PageTooLarge { column: self.column.to_owned(), bytes: body.len() });
+            return Err(KernelError::PageTooLarge { column: self.leaf.name_text(), bytes: body.len() });
         }
         let mut writer = Writer::default();
         writer.root(|header| {

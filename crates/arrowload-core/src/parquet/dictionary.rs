@@ -53,6 +53,58 @@ impl Slots {
     }
 }
 
+/// Distinct values in the order in which they came.
+pub(super) trait Dictionary {
+    type Value;
+
+    fn values(&self) -> &[Self::Value];
+
+    /// What the values take, laid out plainly.
+    fn plain_bytes(&self) -> usize;
+
+    /// Put the index of each of `values` into `indices`.
+    fn intern(&mut self, values: &[Self::Value], indices: &mut Vec<u32>);
+
+    /// Forget all values but the first so many; no more are added after that.
+    fn truncate(&mut self, length: usize);
+}
+
+/// A dictionary until it has outgrown a page, and the indices of the last page of values.
+pub(super) struct Indexed<D> {
+    dictionary: D,
+    is_given_up: bool,
+    indices: Vec<u32>,
+}
+
+impl<D: Dictionary> Indexed<D> {
+    pub(super) fn new(dictionary: D) -> Self {
+        Self { dictionary, is_given_up: false, indices: Vec::new() }
+    }
+
+    pub(super) fn values(&self) -> &[D::Value] {
+        self.dictionary.values()
+    }
+
+    /// Index a page of values, whose new ones are forgotten when the dictionary gets larger than `max_bytes` by them.
+    pub(super) fn index(&mut self, page: &[D::Value], max_bytes: usize) {
+        if self.is_given_up {
+            return;
+        }
+        let before = self.values().len();
+        self.indices.clear();
+        self.dictionary.intern(page, &mut self.indices);
+        if self.dictionary.plain_bytes() > max_bytes {
+            self.dictionary.truncate(before);
+            self.is_given_up = true;
+        }
+    }
+
+    /// The index of each value of the page; None once the dictionary was given up.
+    pub(super) fn indices(&self) -> Option<&[u32]> {
+        (!self.is_given_up).then_some(&self.indices)
+    }
+}
+
 /// A dictionary of values of fixed width.
 ///
 /// Most integers and dates lie close together: those near the first value are found by their distance from it.
@@ -69,17 +121,35 @@ impl<T: Native> NativeDictionary<T> {
         Self { values: Vec::new(), base: 0, near: Vec::new(), far: Slots::new() }
     }
 
-    pub(super) fn values(&self) -> &[T] {
+    fn far_index(values: &mut Vec<T>, far: &mut Slots, value: T, bits: u64) -> u32 {
+        match far.find(mixed(bits), |index| values[index as usize].bits() == bits) {
+            Ok(index) => index,
+            Err(slot) => {
+                let index = next_index(values.len());
+                values.push(value);
+                far.take(slot, index, |index| mixed(values[index as usize].bits()));
+                index
+            }
+        }
+    }
+}
+
+impl<T: Native> Dictionary for NativeDictionary<T> {
+    type Value = T;
+
+    fn values(&self) -> &[T] {
         &self.values
     }
 
-    /// Forget all values but the first so many; no more are added after that.
-    pub(super) fn truncate(&mut self, length: usize) {
+    fn plain_bytes(&self) -> usize {
+        size_of_val(self.values.as_slice())
+    }
+
+    fn truncate(&mut self, length: usize) {
         self.values.truncate(length);
     }
 
-    /// Put the index of each of `values` into `indices`.
-    pub(super) fn intern(&mut self, values: &[T], indices: &mut Vec<u32>) {
+    fn intern(&mut self, values: &[T], indices: &mut Vec<u32>) {
         if let Some(first) = values.first()
             && self.near.is_empty()
         {
@@ -101,18 +171,6 @@ impl<T: Native> NativeDictionary<T> {
             }
         }));
     }
-
-    fn far_index(values: &mut Vec<T>, far: &mut Slots, value: T, bits: u64) -> u32 {
-        match far.find(mixed(bits), |index| values[index as usize].bits() == bits) {
-            Ok(index) => index,
-            Err(slot) => {
-                let index = next_index(values.len());
-                values.push(value);
-                far.take(slot, index, |index| mixed(values[index as usize].bits()));
-                index
-            }
-        }
-    }
 }
 
 fn next_index(length: usize) -> u32 {
@@ -129,38 +187,13 @@ fn mixed(bits: u64) -> u64 {
 pub(super) struct BytesDictionary<'a> {
     values: Vec<&'a [u8]>,
     slots: Slots,
+    /// The lengths of all values together.
     bytes: usize,
 }
 
 impl<'a> BytesDictionary<'a> {
     pub(super) fn new() -> Self {
         Self { values: Vec::new(), slots: Slots::new(), bytes: 0 }
-    }
-
-    pub(super) fn values(&self) -> &[&'a [u8]] {
-        &self.values
-    }
-
-    /// The lengths of all values together.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Forget all values but the first so many; no more are added after that.
-    pub(super) fn truncate(&mut self, length: usize) {
-        self.values.truncate(length);
-    }
-
-    /// Put the index of each of `values` into `indices`.
-    pub(super) fn intern(&mut self, values: &[&'a [u8]], indices: &mut Vec<u32>) {
-        let Some(first) = values.first() else { return };
-        let mut last = (*first, self.index(first));
-        for value in values {
-            if !is_same(value, last.0) {
-                last = (value, self.index(value));
-            }
-            indices.push(last.1);
-        }
     }
 
     fn index(&mut self, value: &'a [u8]) -> u32 {
@@ -176,6 +209,34 @@ impl<'a> BytesDictionary<'a> {
                 index
             }
         }
+    }
+}
+
+impl<'a> Dictionary for BytesDictionary<'a> {
+    type Value = &'a [u8];
+
+    fn values(&self) -> &[&'a [u8]] {
+        &self.values
+    }
+
+    /// Each value with its length.
+    fn plain_bytes(&self) -> usize {
+        self.bytes + self.values.len() * size_of::<u32>()
+    }
+
+    fn intern(&mut self, values: &[&'a [u8]], indices: &mut Vec<u32>) {
+        let Some(first) = values.first() else { return };
+        let mut last = (*first, self.index(first));
+        for value in values {
+            if !is_same(value, last.0) {
+                last = (value, self.index(value));
+            }
+            indices.push(last.1);
+        }
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.values.truncate(length);
     }
 }
 

@@ -1,14 +1,13 @@
 //! Row groups, one after the other, and the footer.
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::Schema;
 
 use crate::error::{KernelError, KernelResult};
-use crate::parquet::chunk::{Chunk, Column, RLE, Scratch};
+use crate::parquet::chunk::{Chunk, RLE, Scratch};
 use crate::parquet::codec::Codec;
-use crate::parquet::footer::{Leaf, file_end, leaves};
-use crate::parquet::physical::Order;
-use crate::parquet::rules::{Source, order, with_values};
+use crate::parquet::footer::{file_end, leaves};
+use crate::parquet::rules::{Column, ColumnRule, order, with_values};
 use crate::parquet::thrift::Writer;
 
 const MAGIC: &[u8] = b"PAR1";
@@ -35,13 +34,6 @@ pub struct ParquetEncoder {
     /// Bytes of the file that were handed out.
     offset: usize,
     groups: Vec<Group>,
-}
-
-struct ColumnRule {
-    data_type: DataType,
-    leaf: Leaf,
-    order: Order,
-    has_dictionary: bool,
 }
 
 /// What the footer says of a row group.
@@ -210,13 +202,11 @@ impl Index {
 
 impl ColumnRule {
     fn encode(&self, arrays: &[ArrayRef], scratch: &mut Scratch, out: &mut Vec<u8>) -> KernelResult<Chunk> {
-        let (leaf, name) = (&self.leaf, self.leaf.name_text());
-        if !leaf.is_nullable && arrays.iter().any(|array| array.null_count() > 0) {
-            return Err(KernelError::NullInRequired { column: name });
+        if !self.leaf.is_nullable && arrays.iter().any(|array| array.null_count() > 0) {
+            return Err(KernelError::NullInRequired { column: self.leaf.name_text() });
         }
-        let source = Source { arrays, leaf, has_dictionary: self.has_dictionary };
-        let column = Column { name: &name, is_nullable: leaf.is_nullable, order: self.order };
-        with_values(&source, self.order, |values| Chunk::encode(&column, arrays, values, scratch, out))
+        let column = Column { rule: self, arrays };
+        with_values(column, |values| Chunk::encode(column, values, scratch, out))
     }
 
     /// What is said of a chunk that begins at `offset`.

@@ -30,11 +30,21 @@ const FIXED_LEN_BYTE_ARRAY: i64 = 7;
 const INT32_DIGITS: u8 = 9;
 const INT64_DIGITS: u8 = 18;
 
-/// A column to be encoded: its arrays, and how a footer says that they are kept.
-pub(super) struct Source<'a> {
-    pub(super) arrays: &'a [ArrayRef],
-    pub(super) leaf: &'a Leaf,
+/// How a column of a file is kept.
+pub(super) struct ColumnRule {
+    pub(super) data_type: DataType,
+    /// What the footer says of it.
+    pub(super) leaf: Leaf,
+    pub(super) order: Order,
+    /// Whether its values are worth a dictionary.
     pub(super) has_dictionary: bool,
+}
+
+/// A column of a row group: its arrays, all of the type that the rule says.
+#[derive(Clone, Copy)]
+pub(super) struct Column<'a> {
+    pub(super) rule: &'a ColumnRule,
+    pub(super) arrays: &'a [ArrayRef],
 }
 
 type BoxedValues<'a> = Box<dyn Values + 'a>;
@@ -86,59 +96,56 @@ fn most_bytes(data_type: &DataType) -> usize {
     data_type.primitive_width().unwrap_or_default()
 }
 
-/// Give `visit` the values of a column of a type that has an order.
+/// Give `visit` the values of a column.
 pub(super) fn with_values<R>(
-    source: &Source<'_>,
-    order: Order,
+    column: Column<'_>,
     visit: impl FnOnce(&mut dyn Values) -> KernelResult<R>,
 ) -> KernelResult<R> {
-    let Some(first) = source.arrays.first() else {
-        return visit(&mut NativeValues::<i32>::new(&[], Vec::new(), false));
-    };
-    if order == Order::BigEndian {
-        let wide = source.arrays.iter().map(|array| big_endian(array.as_ref(), source.leaf));
+    let Column { rule, arrays } = column;
+    if rule.order == Order::BigEndian {
+        let wide = arrays.iter().map(|array| big_endian(array.as_ref(), &rule.leaf));
         let wide = wide.collect::<KernelResult<Vec<_>>>()?;
-        let width = width(source.leaf);
+        let width = width(&rule.leaf);
         let finds = wide.iter().map(|values| -> Find<'_> { Box::new(move |row| &values[row * width..][..width]) });
-        return visit(&mut BytesValues::new(source.arrays, finds.collect(), false, order, source.has_dictionary));
+        return visit(&mut BytesValues::new(arrays, finds.collect(), false, rule.order, rule.has_dictionary));
     }
-    visit(&mut *values(source, first.data_type(), order))
+    visit(&mut *values(column))
 }
 
-fn values<'a>(source: &Source<'a>, data_type: &DataType, order: Order) -> BoxedValues<'a> {
+fn values(column: Column<'_>) -> BoxedValues<'_> {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
-    match data_type {
-        DataType::Boolean => booleans(source),
-        DataType::Int8 => primitive::<Int8Type, i32>(source, i32::from),
-        DataType::Int16 => primitive::<Int16Type, i32>(source, i32::from),
-        DataType::Int32 => primitive::<Int32Type, i32>(source, |value| value),
-        DataType::Date32 => primitive::<Date32Type, i32>(source, |value| value),
-        DataType::Time32(_) => primitive::<Time32MillisecondType, i32>(source, |value| value),
-        DataType::UInt8 => primitive::<UInt8Type, u32>(source, u32::from),
-        DataType::UInt16 => primitive::<UInt16Type, u32>(source, u32::from),
-        DataType::UInt32 => primitive::<UInt32Type, u32>(source, |value| value),
-        DataType::Int64 => primitive::<Int64Type, i64>(source, |value| value),
-        DataType::UInt64 => primitive::<UInt64Type, u64>(source, |value| value),
-        DataType::Float32 => primitive::<Float32Type, f32>(source, |value| value),
-        DataType::Float64 => primitive::<Float64Type, f64>(source, |value| value),
-        DataType::Time64(Microsecond) => primitive::<Time64MicrosecondType, i64>(source, |value| value),
-        DataType::Time64(_) => primitive::<Time64NanosecondType, i64>(source, |value| value),
-        DataType::Timestamp(Millisecond, _) => primitive::<TimestampMillisecondType, i64>(source, |value| value),
-        DataType::Timestamp(Microsecond, _) => primitive::<TimestampMicrosecondType, i64>(source, |value| value),
-        DataType::Timestamp(_, _) => primitive::<TimestampNanosecondType, i64>(source, |value| value),
-        DataType::Duration(Second) => primitive::<DurationSecondType, i64>(source, |value| value),
-        DataType::Duration(Millisecond) => primitive::<DurationMillisecondType, i64>(source, |value| value),
-        DataType::Duration(Microsecond) => primitive::<DurationMicrosecondType, i64>(source, |value| value),
-        DataType::Duration(Nanosecond) => primitive::<DurationNanosecondType, i64>(source, |value| value),
-        DataType::Decimal32(_, _) => decimal::<Decimal32Type>(source, order),
-        DataType::Decimal64(_, _) => decimal::<Decimal64Type>(source, order),
-        DataType::Decimal128(_, _) => decimal::<Decimal128Type>(source, order),
-        _ => bytes(source, order),
+    match &column.rule.data_type {
+        DataType::Boolean => booleans(column),
+        DataType::Int8 => primitive::<Int8Type, i32>(column, i32::from),
+        DataType::Int16 => primitive::<Int16Type, i32>(column, i32::from),
+        DataType::Int32 => primitive::<Int32Type, i32>(column, |value| value),
+        DataType::Date32 => primitive::<Date32Type, i32>(column, |value| value),
+        DataType::Time32(_) => primitive::<Time32MillisecondType, i32>(column, |value| value),
+        DataType::UInt8 => primitive::<UInt8Type, u32>(column, u32::from),
+        DataType::UInt16 => primitive::<UInt16Type, u32>(column, u32::from),
+        DataType::UInt32 => primitive::<UInt32Type, u32>(column, |value| value),
+        DataType::Int64 => primitive::<Int64Type, i64>(column, |value| value),
+        DataType::UInt64 => primitive::<UInt64Type, u64>(column, |value| value),
+        DataType::Float32 => primitive::<Float32Type, f32>(column, |value| value),
+        DataType::Float64 => primitive::<Float64Type, f64>(column, |value| value),
+        DataType::Time64(Microsecond) => primitive::<Time64MicrosecondType, i64>(column, |value| value),
+        DataType::Time64(_) => primitive::<Time64NanosecondType, i64>(column, |value| value),
+        DataType::Timestamp(Millisecond, _) => primitive::<TimestampMillisecondType, i64>(column, |value| value),
+        DataType::Timestamp(Microsecond, _) => primitive::<TimestampMicrosecondType, i64>(column, |value| value),
+        DataType::Timestamp(_, _) => primitive::<TimestampNanosecondType, i64>(column, |value| value),
+        DataType::Duration(Second) => primitive::<DurationSecondType, i64>(column, |value| value),
+        DataType::Duration(Millisecond) => primitive::<DurationMillisecondType, i64>(column, |value| value),
+        DataType::Duration(Microsecond) => primitive::<DurationMicrosecondType, i64>(column, |value| value),
+        DataType::Duration(Nanosecond) => primitive::<DurationNanosecondType, i64>(column, |value| value),
+        DataType::Decimal32(_, _) => decimal::<Decimal32Type>(column),
+        DataType::Decimal64(_, _) => decimal::<Decimal64Type>(column),
+        DataType::Decimal128(_, _) => decimal::<Decimal128Type>(column),
+        _ => bytes(column),
     }
 }
 
-fn booleans<'a>(source: &Source<'a>) -> BoxedValues<'a> {
-    let pushes = source.arrays.iter().map(|array| -> Push<'a, bool> {
+fn booleans(column: Column<'_>) -> BoxedValues<'_> {
+    let pushes = column.arrays.iter().map(|array| -> Push<'_, bool> {
         let values = array.as_boolean().values();
         Box::new(move |rows, out| {
             out.extend(values.slice(rows.start, rows.len()).iter());
@@ -146,38 +153,35 @@ fn booleans<'a>(source: &Source<'a>) -> BoxedValues<'a> {
         })
     });
     // Of a dictionary of two values nothing is gained over bits.
-    Box::new(NativeValues::new(source.arrays, pushes.collect(), false))
+    Box::new(NativeValues::new(column.arrays, pushes.collect(), false))
 }
 
 fn primitive<'a, A: ArrowPrimitiveType, T: Native>(
-    source: &Source<'a>,
+    column: Column<'a>,
     kept: impl Fn(A::Native) -> T + Copy + 'a,
 ) -> BoxedValues<'a> {
-    let pushes = source.arrays.iter().map(|array| -> Push<'a, T> {
+    let pushes = column.arrays.iter().map(|array| -> Push<'a, T> {
         let values: &'a [A::Native] = array.as_primitive::<A>().values();
         Box::new(move |rows, out| {
             out.extend(values[rows].iter().map(|value| kept(*value)));
             Ok(())
         })
     });
-    Box::new(NativeValues::new(source.arrays, pushes.collect(), source.has_dictionary))
+    Box::new(NativeValues::new(column.arrays, pushes.collect(), column.rule.has_dictionary))
 }
 
 /// Decimals that are kept in 32 or 64 bits.
-fn decimal<'a, D: DecimalType<Native: TryInto<i32> + TryInto<i64>>>(
-    source: &Source<'a>,
-    order: Order,
-) -> BoxedValues<'a> {
-    match order {
-        Order::Int32 => narrowed::<D, i32>(source),
-        _ => narrowed::<D, i64>(source),
+fn decimal<D: DecimalType<Native: TryInto<i32> + TryInto<i64>>>(column: Column<'_>) -> BoxedValues<'_> {
+    match column.rule.order {
+        Order::Int32 => narrowed::<D, i32>(column),
+        _ => narrowed::<D, i64>(column),
     }
 }
 
-fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(source: &Source<'a>) -> BoxedValues<'a> {
-    let pushes = source.arrays.iter().map(|array| -> Push<'a, T> {
+fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(column: Column<'a>) -> BoxedValues<'a> {
+    let pushes = column.arrays.iter().map(|array| -> Push<'a, T> {
         let values: &'a [D::Native] = array.as_primitive::<D>().values();
-        let (leaf, data_type) = (source.leaf, array.data_type());
+        let (leaf, data_type) = (&column.rule.leaf, array.data_type());
         Box::new(move |rows, out| {
             let mut fits = true;
             out.extend(values[rows.clone()].iter().map(|value| {
@@ -188,7 +192,7 @@ fn narrowed<'a, D: DecimalType<Native: TryInto<T>>, T: Native + Default>(source:
             if fits { Ok(()) } else { Err(too_large::<D>(&values[rows.clone()], rows.start, leaf, data_type)) }
         })
     });
-    Box::new(NativeValues::new(source.arrays, pushes.collect(), source.has_dictionary))
+    Box::new(NativeValues::new(column.arrays, pushes.collect(), column.rule.has_dictionary))
 }
 
 fn too_large<D: DecimalType>(values: &[D::Native], first: usize, leaf: &Leaf, data_type: &DataType) -> KernelError {
@@ -238,8 +242,8 @@ fn widths<D: DecimalType, const N: usize>(
 }
 
 /// Texts, and bytes of any or of one width.
-fn bytes<'a>(source: &Source<'a>, order: Order) -> BoxedValues<'a> {
-    let finds = source.arrays.iter().map(|array| -> Find<'a> {
+fn bytes(column: Column<'_>) -> BoxedValues<'_> {
+    let finds = column.arrays.iter().map(|array| -> Find<'_> {
         match array.data_type() {
             DataType::Utf8 => of_offsets(array.as_string::<i32>()),
             DataType::LargeUtf8 => of_offsets(array.as_string::<i64>()),
@@ -253,8 +257,14 @@ fn bytes<'a>(source: &Source<'a>, order: Order) -> BoxedValues<'a> {
             }
         }
     });
-    let has_length = source.leaf.physical == BYTE_ARRAY;
-    Box::new(BytesValues::new(source.arrays, finds.collect(), has_length, order, source.has_dictionary))
+    let has_length = column.rule.leaf.physical == BYTE_ARRAY;
+    Box::new(BytesValues::new(
+        column.arrays,
+        finds.collect(),
+        has_length,
+        column.rule.order,
+        column.rule.has_dictionary,
+    ))
 }
 
 /// As bytes, whatever they are: that text is UTF-8 is its producer's promise, and nothing here depends on it.

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
 
 use crate::error::KernelResult;
-use crate::parquet::dictionary::{BytesDictionary, NativeDictionary};
+use crate::parquet::dictionary::{BytesDictionary, Indexed, NativeDictionary};
 use crate::parquet::physical::{Native, Order};
 
 /// A page, and a dictionary, is closed when its values have so many bytes: as in parquet-cpp and parquet-java.
@@ -32,12 +32,12 @@ pub(super) trait Values {
 
     /// The index of each value in the dictionary and how many values that has now; None when it has become too large,
     /// and then for every further page.
-    fn indices(&mut self) -> Option<(&[u32], usize)>;
+    fn indices(&self) -> Option<(&[u32], usize)>;
 
     /// Append the values.
     fn put_plain(&self, out: &mut Vec<u8>);
 
-    /// The least and the greatest value, where there is one; once `indices` was called.
+    /// The least and the greatest value, where there is one.
     fn bounds(&mut self) -> Option<Bounds>;
 
     /// Append the values of the dictionary; returns how many there are.
@@ -82,18 +82,14 @@ pub(super) struct NativeValues<'a, T> {
     cursor: Cursor<'a>,
     pushes: Vec<Push<'a, T>>,
     page: Vec<T>,
-    dictionary: Option<NativeDictionary<T>>,
-    /// It was not given up.
-    is_open: bool,
-    indices: Vec<u32>,
+    dictionary: Option<Indexed<NativeDictionary<T>>>,
 }
 
 impl<'a, T: Native> NativeValues<'a, T> {
     /// `pushes` has one for each of `arrays`.
     pub(super) fn new(arrays: &'a [ArrayRef], pushes: Vec<Push<'a, T>>, has_dictionary: bool) -> Self {
-        let dictionary = has_dictionary.then(NativeDictionary::new);
-        let cursor = Cursor::new(arrays);
-        Self { cursor, pushes, page: Vec::new(), is_open: dictionary.is_some(), dictionary, indices: Vec::new() }
+        let dictionary = has_dictionary.then(|| Indexed::new(NativeDictionary::new()));
+        Self { cursor: Cursor::new(arrays), pushes, page: Vec::new(), dictionary }
     }
 }
 
@@ -116,6 +112,9 @@ impl<T: Native> Values for NativeValues<'_, T> {
                 }
             }
         }
+        if let Some(dictionary) = &mut self.dictionary {
+            dictionary.index(&self.page, PAGE_BYTES);
+        }
         Ok(taken)
     }
 
@@ -127,17 +126,9 @@ impl<T: Native> Values for NativeValues<'_, T> {
         self.page.len()
     }
 
-    fn indices(&mut self) -> Option<(&[u32], usize)> {
-        let dictionary = self.dictionary.as_mut().filter(|_| self.is_open)?;
-        let before = dictionary.values().len();
-        self.indices.clear();
-        dictionary.intern(&self.page, &mut self.indices);
-        if size_of_val(dictionary.values()) > PAGE_BYTES {
-            dictionary.truncate(before);
-            self.is_open = false;
-            return None;
-        }
-        Some((&self.indices, dictionary.values().len()))
+    fn indices(&self) -> Option<(&[u32], usize)> {
+        let dictionary = self.dictionary.as_ref()?;
+        Some((dictionary.indices()?, dictionary.values().len()))
     }
 
     fn put_plain(&self, out: &mut Vec<u8>) {
@@ -155,7 +146,7 @@ impl<T: Native> Values for NativeValues<'_, T> {
     }
 
     fn put_dictionary(&self, out: &mut Vec<u8>) -> usize {
-        let values = self.dictionary.as_ref().map_or(&[][..], NativeDictionary::values);
+        let values = self.dictionary.as_ref().map_or(&[][..], Indexed::values);
         T::put(values, out);
         values.len()
     }
@@ -208,10 +199,7 @@ pub(super) struct BytesValues<'a> {
     order: Order,
     page: Vec<&'a [u8]>,
     page_bytes: usize,
-    dictionary: Option<BytesDictionary<'a>>,
-    /// It was not given up.
-    is_open: bool,
-    indices: Vec<u32>,
+    dictionary: Option<Indexed<BytesDictionary<'a>>>,
     seen: Vec<bool>,
 }
 
@@ -224,7 +212,7 @@ impl<'a> BytesValues<'a> {
         order: Order,
         has_dictionary: bool,
     ) -> Self {
-        let dictionary = has_dictionary.then(BytesDictionary::new);
+        let dictionary = has_dictionary.then(|| Indexed::new(BytesDictionary::new()));
         Self {
             cursor: Cursor::new(arrays),
             finds,
@@ -232,9 +220,7 @@ impl<'a> BytesValues<'a> {
             order,
             page: Vec::new(),
             page_bytes: 0,
-            is_open: dictionary.is_some(),
             dictionary,
-            indices: Vec::new(),
             seen: Vec::new(),
         }
     }
@@ -281,6 +267,9 @@ impl Values for BytesValues<'_> {
             self.page_bytes += bytes;
             self.cursor.advance(rows);
         }
+        if let Some(dictionary) = &mut self.dictionary {
+            dictionary.index(&self.page, PAGE_BYTES);
+        }
         Ok(taken)
     }
 
@@ -292,19 +281,9 @@ impl Values for BytesValues<'_> {
         self.page.len()
     }
 
-    fn indices(&mut self) -> Option<(&[u32], usize)> {
-        self.indices.clear();
-        let dictionary = self.dictionary.as_mut().filter(|_| self.is_open)?;
-        let before = dictionary.values().len();
-        dictionary.intern(&self.page, &mut self.indices);
-        let length = dictionary.values().len();
-        if dictionary.bytes() + length * size_of::<u32>() > PAGE_BYTES {
-            dictionary.truncate(before);
-            self.is_open = false;
-            self.indices.clear();
-            return None;
-        }
-        Some((&self.indices, length))
+    fn indices(&self) -> Option<(&[u32], usize)> {
+        let dictionary = self.dictionary.as_ref()?;
+        Some((dictionary.indices()?, dictionary.values().len()))
     }
 
     fn put_plain(&self, out: &mut Vec<u8>) {
@@ -313,12 +292,14 @@ impl Values for BytesValues<'_> {
     }
 
     fn bounds(&mut self) -> Option<Bounds> {
-        let dictionary = self.dictionary.as_ref().filter(|_| self.is_open);
-        let (least, greatest) = if let Some(dictionary) = dictionary {
+        let indexed = self.dictionary.as_ref().and_then(|dictionary| Some((dictionary, dictionary.indices()?)));
+        let (least, greatest) = if let Some((dictionary, indices)) = indexed {
             // Each value that the page has is looked at once.
             self.seen.clear();
             self.seen.resize(dictionary.values().len(), false);
-            self.indices.iter().for_each(|index| self.seen[*index as usize] = true);
+            for index in indices {
+                self.seen[*index as usize] = true;
+            }
             let seen = dictionary.values().iter().zip(&self.seen).filter(|(_, seen)| **seen);
             self.least_and_greatest(seen.map(|(value, _)| *value))
         } else {
@@ -328,7 +309,7 @@ impl Values for BytesValues<'_> {
     }
 
     fn put_dictionary(&self, out: &mut Vec<u8>) -> usize {
-        let values = self.dictionary.as_ref().map_or(&[][..], BytesDictionary::values);
+        let values = self.dictionary.as_ref().map_or(&[][..], Indexed::values);
         self.put(values, out);
         values.len()
     }
