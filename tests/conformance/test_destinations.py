@@ -31,6 +31,7 @@ from arrowload.core.state import State
 from arrowload.io.files import NoFilesError
 from arrowload.models.units import ByteSize, ResourcePath, ResourcePaths
 from arrowload.testing.destinations import DestinationConformance
+from arrowload.testing.samples import ODD_NAMES, typed_columns
 
 NESTED_OR_BINARY = frozenset(
     {"binary", "large_binary", "fixed_binary", "interval", "duration_us", "list", "struct"},
@@ -175,6 +176,16 @@ class BucketConformance(FolderConformance):
             return [client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(suffix)]
 
         return get
+
+    @pytest.mark.slow  # how a value is kept does not depend on where its file is
+    @pytest.mark.parametrize("name", sorted(typed_columns()))
+    def test_values_come_back_as_they_went_in(self, pipeline, read_back, name):
+        super().test_values_come_back_as_they_went_in(pipeline, read_back, name)
+
+    @pytest.mark.slow  # nor do the names of its columns
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_odd_names_of_keys(self, pipeline, read_back, name):
+        super().test_odd_names_of_keys(pipeline, read_back, name)
 
 
 class TestParquetInS3(BucketConformance):

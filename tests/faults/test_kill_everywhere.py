@@ -41,10 +41,10 @@ TARGETS = list(MODES_OF)
 CASES = [(target, mode) for target in TARGETS for mode in MODES_OF[target]]
 CASES_BY_SITE = [(target, mode, site) for target, mode in CASES for site in SITES_OF[target]]
 # Of all kills, so many are tried by `make test`: every site, and every destination in every mode, several times.
-SAMPLED_OF = 7
-# A load into S3 takes some forty requests, and its kills three times as long as the others.
+SAMPLED_OF = 11
+# A load into S3 takes some forty requests, and its kills so many times as long as the others.
 BUCKET = "parquet in S3"
-SAMPLED_IN_S3_OF = 21
+LONGER_IN_S3 = 3
 FIRST_ROWS, MORE_ROWS = range(200), range(200, 350)
 
 Rows = list[tuple[int, int, "dt.datetime", int]]
@@ -193,11 +193,11 @@ class World:
         return self.oracle.differences(self.target.rows())
 
 
-def sampled(cases: list[Any], offset: int) -> list[Any]:
-    """All cases, of which one in so many runs in `make test`, and the others in `make test-all`."""
+def sampled(cases: list[Any], offset: int, *, one_in: int = SAMPLED_OF) -> list[Any]:
+    """All cases, of which `one_in` so many runs in `make test`, and the others in `make test-all`."""
     return [
         case
-        if number % (SAMPLED_IN_S3_OF if case[0] == BUCKET else SAMPLED_OF) == offset
+        if number % (one_in * LONGER_IN_S3 if case[0] == BUCKET else one_in) == offset
         else pytest.param(*case, marks=pytest.mark.slow)
         for number, case in enumerate(cases)
     ]
@@ -224,7 +224,7 @@ def test_a_killed_run_is_made_good_by_the_next(tmp_path: Path, target: Target, m
 
 
 @pytest.mark.fault(1, 66)
-@pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 1), indirect=["target"])
+@pytest.mark.parametrize(("target", "mode", "site"), sampled(CASES_BY_SITE, 2), indirect=["target"])
 def test_a_killed_first_run_is_made_good_by_the_next(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """The same when there is neither table nor ledger nor state yet."""
     world = World(tmp_path, target, mode)
@@ -258,8 +258,11 @@ def test_runs_without_faults(tmp_path: Path, target: Target, mode: str) -> None:
 
 
 @pytest.mark.fault(5)
-@pytest.mark.parametrize("lost", ["finalize.before", "finalize.after"])
-@pytest.mark.parametrize(("target", "mode"), CASES, indirect=["target"])
+@pytest.mark.parametrize(
+    ("target", "mode", "lost"),
+    sampled([(*case, lost) for case in CASES for lost in ("finalize.before", "finalize.after")], 0, one_in=3),
+    indirect=["target"],
+)
 def test_lost_answer(tmp_path: Path, target: Target, mode: str, lost: str) -> None:
     """The answer to a commit is lost, done or not done: the ledger is asked, and the run ends well by itself."""
     world = World(tmp_path, target, mode)
@@ -272,8 +275,11 @@ def test_lost_answer(tmp_path: Path, target: Target, mode: str, lost: str) -> No
 
 
 @pytest.mark.fault(1, 5)
-@pytest.mark.parametrize("site", sorted(READ_BACK_SITES))
-@pytest.mark.parametrize(("target", "mode"), CASES, indirect=["target"])
+@pytest.mark.parametrize(
+    ("target", "mode", "site"),
+    sampled([(*case, site) for case in CASES for site in sorted(READ_BACK_SITES)], 0, one_in=3),
+    indirect=["target"],
+)
 def test_killed_while_asking(tmp_path: Path, target: Target, mode: str, site: str) -> None:
     """Killed while the ledger is asked for the outcome of a commit: the next run finds it."""
     world = World(tmp_path, target, mode)

@@ -21,6 +21,7 @@ from arrowload.core.exceptions import DataError, RecipeError, StateError
 from arrowload.core.rejection import source_row
 from arrowload.core.secret import register_secret
 from tests.faults.processes import run_recipe
+from tests.faults.test_kill_everywhere import sampled
 from tests.integration.places import places
 
 if TYPE_CHECKING:
@@ -319,8 +320,19 @@ def test_killed_anywhere_a_row_is_loaded_or_put_aside_once(world: World, site: s
     assert arrowload.quarantine(world.recipe())["value"].to_pylist() == ["2024-02-31", "2024-02-31"]
 
 
-@pytest.mark.parametrize("world", ["duckdb", "postgres", "parquet"], indirect=True)
-@pytest.mark.parametrize("site", ["stage.after", "finalize.fenced", "finalize.after", "save_state.before"])
+@pytest.mark.parametrize(
+    ("world", "site"),
+    sampled(
+        [
+            (place, site)
+            for place in ("duckdb", "postgres", "parquet")
+            for site in ("stage.after", "finalize.fenced", "finalize.after", "save_state.before")
+        ],
+        0,
+        one_in=5,
+    ),
+    indirect=["world"],
+)
 def test_a_replay_that_is_killed_doubles_nothing(world: World, site: str, tmp_path: Path) -> None:
     world.put_csv([*days(bad={7}), "29.02.2024"])
     arrowload.run(world.recipe())
