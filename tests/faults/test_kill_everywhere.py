@@ -194,7 +194,7 @@ class World:
 
 
 def sampled(cases: list[Any], offset: int, *, one_in: int = SAMPLED_OF) -> list[Any]:
-    """All cases, of which `one_in` so many runs in `make test`, and the others in `make test-all`."""
+    """All cases, of which one in `one_in` runs in `make test`, and the others in `make test-all`."""
     return [
         case
         if number % (one_in * LONGER_IN_S3 if case[0] == BUCKET else one_in) == offset

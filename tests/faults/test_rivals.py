@@ -120,27 +120,27 @@ def overtaken(world: World, site: str, *, full_refresh: bool) -> tuple[Outcome, 
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize(
-    ("target", "site", "comes"),
+    ("target", "site", "rival_loads"),
     sampled(
         [
-            (place, site, comes)
+            (place, site, rival_loads)
             for place in ("postgres", "parquet")
             for site in ("stage.before", "seal.before", "finalize.ledger")
-            for comes in ("next", "anew")
+            for rival_loads in ("next", "anew")
         ],
         0,
         one_in=3,
     ),
     indirect=["target"],
 )
-def test_a_zombie_commits_nothing(tmp_path: Path, target: Target, site: str, comes: str) -> None:
+def test_a_zombie_commits_nothing(tmp_path: Path, target: Target, site: str, rival_loads: str) -> None:
     """A run stops after its window is fixed, a rival finishes, the run goes on: it is refused, and nothing is doubled.
 
     Where the rival has taken away what was staged, session or files, the zombie may begin anew, and find all done.
     """
     world = loaded(tmp_path, target)
 
-    rival, zombie = overtaken(world, site, full_refresh=comes == "anew")
+    rival, zombie = overtaken(world, site, full_refresh=rival_loads == "anew")
 
     assert rival.exit_code == 0, rival.error
     assert world.differences() == []
