@@ -107,7 +107,7 @@ def messages_of_a_run(folder: Path, postgres: PostgresDatabase) -> int:
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize("direction", ["to server", "to client"])
-@pytest.mark.parametrize("step", [307, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
+@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
 def test_a_cut_at_any_message(
     tmp_path: Path, postgres_server: Any, postgres: PostgresDatabase, direction: str, step: int
 ) -> None:
@@ -171,7 +171,7 @@ def from_source(folder: Path, postgres: PostgresDatabase, proxy: PostgresProxy) 
 
 @pytest.mark.fault(39, 41)
 @pytest.mark.parametrize("direction", ["to server", "to client"])
-@pytest.mark.parametrize("step", [293, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
+@pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "each"])
 def test_a_cut_at_any_message_of_the_source(
     tmp_path: Path, postgres: PostgresDatabase, direction: str, step: int
 ) -> None:
